@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef LSM_LSM_H
+#define LSM_LSM_H
+/*
+ * lsm.h - an embedded, ordered, durable key-value store (a log-structured merge tree).
+ *
+ * A store is a directory that one process owns at a time. Keys are byte strings of 1 to 65,535 bytes, ordered
+ * bytewise and unsigned; values are 0 to 4 GiB - 1 bytes. Writes go to a memory-mapped write-ahead log and a
+ * memtable; memtables are flushed to sorted tables, which background threads compact level by level. Values of
+ * `blob_min_bytes` and more live in blob segments beside the tables and are only referred to from them.
+ *
+ * Durability. When a write call returns LSM_OK, the write survives the death of the process (kill -9). It survives a
+ * power cut once lsm_sync() or a write with LSM_WRITE_SYNC, called after it, has returned LSM_OK. What a power cut
+ * leaves is always a prefix of the history of writes: a batch is there whole or not at all, and never without those
+ * that were acknowledged before it.
+ *
+ * Errors. Every call that can fail returns 0 (LSM_OK) or a negative LSM_* code and leaves its output parameters
+ * untouched on failure. lsm_last_error() tells what happened, in which file and where (but LSM_NOT_FOUND is an answer
+ * and leaves it as it is). After a failed write or sync of the log the store is read-only until it is opened again: such
+ * an error is never retried silently.
+ *
+ * Threads. Every call may be made from any thread at any time, except that one lsm_batch, lsm_iter or lsm_value
+ * belongs to one thread at a time, and that lsm_close() must be the last call on its store.
+ *
+ * Ownership. A lsm_slice borrows: the bytes it points to belong to whoever the call's description names. What comes
+ * back through a `**` parameter belongs to the caller, who ends it with the call named there.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define LSM_API __attribute__((visibility("default")))
+#define LSM_CHECK_RESULT __attribute__((warn_unused_result))
+
+#define LSM_KEY_BYTES_MAX 65535u
+#define LSM_VALUE_BYTES_MAX 4294967295u
+#define LSM_LEVELS 7
+
+/* ---------------------------------------------------------------------------------------------------------------
+ * Errors
+ */
+
+enum lsm_code {
+	LSM_OK = 0,
+	LSM_NOT_FOUND = -1,   /* the key is not in the store, at that snapshot */
+	LSM_CORRUPT = -2,     /* a checksum or a structure on disk is wrong; lsm_last_error() names file and offset */
+	LSM_IO = -3,          /* the kernel refused or failed an operation on a file */
+	LSM_NO_SPACE = -4,    /* the disk (or quota) is full; reads go on, writes work again when there is room */
+	LSM_NO_MEMORY = -5,   /* an allocation failed; nothing was changed */
+	LSM_INVALID = -6,     /* an argument is out of its range; nothing was changed */
+	LSM_BUSY = -7,        /* another process owns the store; the message names its pid */
+	LSM_READ_ONLY = -8,   /* the store was opened read-only, or turned so after a failed write or sync of the log */
+	LSM_UNSUPPORTED = -9, /* the store was written with a format feature that this version doesn't know */
+	LSM_NOT_STORE = -10,  /* the directory is missing, or holds something else than a store */
+	LSM_EXISTS = -11,     /* a store is there already and the options asked for a new one */
+};
+
+/* What the last failed call of the calling thread met. */
+struct lsm_error {
+	int code;           /* enum lsm_code */
+	int sys_errno;      /* the kernel's errno behind it, or 0 */
+	char file[512];     /* the file concerned, or "" */
+	uint64_t offset;    /* byte offset in the file, where one is known, else 0 */
+	char message[1024]; /* one sentence: what, where, why */
+};
+
+/* The calling thread's last error. Never NULL; valid until the thread's next failing call. */
+LSM_API const struct lsm_error *lsm_last_error(void);
+
+/* The code's fixed sentence, such as "not found". Never NULL. */
+LSM_API const char *lsm_strerror(int code);
+
+/* The library's version, such as "0.1.0". */
+LSM_API const char *lsm_version(void);
+
+/* ---------------------------------------------------------------------------------------------------------------
+ * Opening
+ */
+
+struct lsm_db;
+struct lsm_snapshot;
+struct lsm_batch;
+struct lsm_iter;
+
+struct lsm_slice {
+	const void *data;
+	size_t size;
+};
+
+enum lsm_compression { LSM_COMPRESS_NONE = 0, LSM_COMPRESS_LZ4 = 1, LSM_COMPRESS_ZSTD = 2 };
+
+/* lsm_options.flags */
+#define LSM_OPEN_CREATE (1u << 0)    /* make the store when the directory is missing or empty */
+#define LSM_OPEN_EXCLUSIVE (1u << 1) /* with LSM_OPEN_CREATE: fail with LSM_EXISTS when there is one */
+#define LSM_OPEN_READ_ONLY (1u << 2) /* change nothing on disk; the log is replayed into memory */
+
+/* All fields 0 gives the defaults. Options are those of this open; none is stored with the data. */
+struct lsm_options {
+	uint32_t flags;             /* LSM_OPEN_* */
+	uint64_t memory_bytes;      /* budget for memtables, block cache and open tables; default 256 MiB, from 4 MiB */
+	uint64_t memtable_bytes;    /* a memtable is switched at this size; default memory/8, at most 64 MiB */
+	uint32_t memtables_max;     /* memtables at once, the writable one included; default 3, from 2 */
+	uint32_t block_bytes;       /* uncompressed size of a table's data block; default 4096 */
+	uint32_t blob_min_bytes;    /* values from this size live in blob segments; default 4096, from 64 */
+	uint32_t blob_direct_bytes; /* values from this size skip log and memtable; default 32 KiB */
+	uint64_t blob_segment_bytes; /* a blob segment is sealed at this size; default 64 MiB */
+	uint64_t table_bytes;        /* a compaction's output is cut at this size; default 32 MiB */
+	uint64_t level_base_bytes;   /* target size of level 1; default 4 memtables */
+	uint32_t level_ratio;        /* each deeper level's target is this many times larger; default 10, from 2 */
+	uint32_t l0_tables;          /* level 0 is compacted from this many tables; default 4 */
+	uint32_t filter_bits;        /* bloom filter bits a key; default 10; UINT32_MAX for none */
+	uint32_t open_tables_max;    /* table files open at once; default 512 */
+	uint32_t threads;            /* background compaction threads beside the flush thread; default 1, at most 16 */
+	/* enum lsm_compression + 1 for each level; 0 means the default: LZ4 above, zstd in the last level. */
+	uint8_t level_compression[LSM_LEVELS];
+	/* Called with one line for each event worth telling (recovery, corruption, errors), from any thread, never
+	 * under a lock of the library. NULL: no log. */
+	void (*log)(void *ctx, const char *line);
+	void *log_ctx;
+	/* For tests: another implementation of the system calls (lsm/env/env.h). NULL: posix. */
+	struct env *env;
+};
+
+/*
+ * Opens the store in directory `path`; ends a crash's leftovers and replays the log. `options` may be NULL for the
+ * defaults (which don't create) and is not kept.
+ * Errors: LSM_INVALID for an option out of range, LSM_NOT_STORE, LSM_EXISTS, LSM_BUSY, LSM_UNSUPPORTED, LSM_CORRUPT,
+ * LSM_IO, LSM_NO_SPACE, LSM_NO_MEMORY. End with lsm_close().
+ */
+LSM_API LSM_CHECK_RESULT int lsm_open(const char *path, const struct lsm_options *options, struct lsm_db **ret_db);
+
+/*
+ * Makes all acknowledged writes durable, stops the background threads and gives the store back. All iterators,
+ * snapshots, batches and values of the store must have been ended. NULL is accepted. The store is closed whatever is
+ * returned; the code tells whether all that was acknowledged is durable (the error of the final sync otherwise).
+ */
+LSM_API int lsm_close(struct lsm_db *db);
+
+/* ---------------------------------------------------------------------------------------------------------------
+ * Reading
+ */
+
+/* A value that is held in place, without a copy where that is possible. Zero-initialize, or let lsm_get() fill it. */
+struct lsm_value {
+	const void *data;
+	size_t size;
+	void *pin[3]; /* private */
+};
+
+/*
+ * Looks `key` up at `snapshot` (NULL: now). On LSM_OK, `*ret` holds the value until lsm_value_release().
+ * Errors: LSM_NOT_FOUND, LSM_INVALID (key size), LSM_CORRUPT, LSM_IO, LSM_NO_MEMORY.
+ */
+LSM_API LSM_CHECK_RESULT int lsm_get(struct lsm_db *db, const struct lsm_snapshot *snapshot, struct lsm_slice key,
+				     struct lsm_value *ret);
+
+/* Ends a value; a zeroed or released one is accepted. */
+LSM_API void lsm_value_release(struct lsm_value *value);
+
+/*
+ * Copies up to `size` bytes from byte `offset` of the value of `key` into `buf`. A large value is not read whole: only
+ * the chunks that the range touches are read and checked. `*ret_copied` gets the bytes copied (0 at or past the end),
+ * `*ret_value_size` (may be NULL) the whole value's size. Errors: as lsm_get().
+ */
+LSM_API LSM_CHECK_RESULT int lsm_get_range(struct lsm_db *db, const struct lsm_snapshot *snapshot, struct lsm_slice key,
+					   uint64_t offset, void *buf, size_t size, size_t *ret_copied,
+					   uint64_t *ret_value_size);
+
+/*
+ * Looks `n` keys up at one moment. values[i] and codes[i] get what lsm_get() would give for keys[i]; each value whose
+ * code is LSM_OK is to be released. Returns LSM_OK when each code is LSM_OK or LSM_NOT_FOUND, else the first other.
+ */
+LSM_API LSM_CHECK_RESULT int lsm_multi_get(struct lsm_db *db, const struct lsm_snapshot *snapshot, size_t n,
+					   const struct lsm_slice *keys, struct lsm_value *values, int *codes);
+
+/* ---------------------------------------------------------------------------------------------------------------
+ * Writing
+ */
+
+/* Flags of the write calls. */
+#define LSM_WRITE_SYNC (1u << 0) /* return when the write is durable; concurrent ones share one fdatasync */
+
+/*
+ * put: sets a key. delete: removes it, present or not. delete_range: removes all keys k with begin <= k < end at the
+ * cost of one small record. Each is atomic.
+ * Errors: LSM_INVALID (sizes; begin >= end), LSM_READ_ONLY, LSM_NO_SPACE, LSM_IO, LSM_NO_MEMORY. After an error of a
+ * write without LSM_WRITE_SYNC nothing was written. With it, an error can also mean that the write is done but not known
+ * to be durable: after LSM_IO and LSM_NO_SPACE the store is read-only then, after LSM_NO_MEMORY lsm_sync() may be tried.
+ */
+LSM_API LSM_CHECK_RESULT int lsm_put(struct lsm_db *db, struct lsm_slice key, struct lsm_slice value, unsigned flags);
+LSM_API LSM_CHECK_RESULT int lsm_delete(struct lsm_db *db, struct lsm_slice key, unsigned flags);
+LSM_API LSM_CHECK_RESULT int lsm_delete_range(struct lsm_db *db, struct lsm_slice begin, struct lsm_slice end,
+					      unsigned flags);
+
+/*
+ * A batch collects operations that become visible and durable together; later ones win over earlier ones. Its size is
+ * bounded by memory (4 GiB - 1 bytes of keys and of values below `blob_direct_bytes`; larger values are stored at once
+ * and take no memory). Keys and values are copied: the caller's bytes may go after each call.
+ * Errors of the adding calls: LSM_INVALID, LSM_NO_MEMORY, and for large values LSM_NO_SPACE, LSM_IO, LSM_READ_ONLY; the
+ * batch is as it was before the failed call.
+ */
+LSM_API LSM_CHECK_RESULT int lsm_batch_new(struct lsm_db *db, struct lsm_batch **ret_batch);
+LSM_API LSM_CHECK_RESULT int lsm_batch_put(struct lsm_batch *batch, struct lsm_slice key, struct lsm_slice value);
+LSM_API LSM_CHECK_RESULT int lsm_batch_delete(struct lsm_batch *batch, struct lsm_slice key);
+LSM_API LSM_CHECK_RESULT int lsm_batch_delete_range(struct lsm_batch *batch, struct lsm_slice begin,
+						    struct lsm_slice end);
+/*
+ * Sets `key` to bytes [offset, offset + size) of the value at which `source`, an iterator of the same store, stands.
+ * A large value is not copied: the new key refers to the same stored bytes. LSM_INVALID if the range leaves the value.
+ */
+LSM_API LSM_CHECK_RESULT int lsm_batch_put_part(struct lsm_batch *batch, struct lsm_slice key, struct lsm_iter *source,
+						uint64_t offset, uint64_t size);
+/* The number of operations in the batch. */
+LSM_API size_t lsm_batch_count(const struct lsm_batch *batch);
+/* Empties the batch, keeping its memory. */
+LSM_API void lsm_batch_clear(struct lsm_batch *batch);
+LSM_API void lsm_batch_free(struct lsm_batch *batch);
+
+/* Applies the batch atomically; it is unchanged, and may be cleared or freed. Errors: as lsm_put(). An empty batch is
+ * fine (with LSM_WRITE_SYNC it is lsm_sync()). */
+LSM_API LSM_CHECK_RESULT int lsm_write(struct lsm_db *db, struct lsm_batch *batch, unsigned flags);
+
+/* Makes every write that was acknowledged before this call durable. Concurrent callers share one fdatasync.
+ * Errors: LSM_IO, LSM_NO_SPACE, LSM_READ_ONLY: the store is read-only from then on. */
+LSM_API LSM_CHECK_RESULT int lsm_sync(struct lsm_db *db);
+
+/* ---------------------------------------------------------------------------------------------------------------
+ * Snapshots and iterators
+ */
+
+/* A snapshot is the store as it is now; it keeps old versions of keys from being dropped, and costs nothing else.
+ * It does not outlive the process. */
+LSM_API LSM_CHECK_RESULT int lsm_snapshot_new(struct lsm_db *db, struct lsm_snapshot **ret_snapshot);
+LSM_API void lsm_snapshot_free(struct lsm_db *db, struct lsm_snapshot *snapshot);
+
+struct lsm_iter_options {
+	const struct lsm_snapshot *snapshot; /* NULL: the moment of lsm_iter_new(); must outlive the iterator */
+	struct lsm_slice lower;              /* first key of the range; size 0: no bound. Copied. */
+	struct lsm_slice upper;              /* first key behind the range; size 0: no bound. Copied. */
+};
+
+/* An iterator over the keys of a range at one moment, in both directions. It starts invalid: seek first. It keeps the
+ * tables and memtables of its moment from being freed. `options` may be NULL. */
+LSM_API LSM_CHECK_RESULT int lsm_iter_new(struct lsm_db *db, const struct lsm_iter_options *options,
+					  struct lsm_iter **ret_iter);
+LSM_API void lsm_iter_free(struct lsm_iter *iter);
+
+LSM_API void lsm_iter_seek_first(struct lsm_iter *iter);
+LSM_API void lsm_iter_seek_last(struct lsm_iter *iter);
+LSM_API void lsm_iter_seek(struct lsm_iter *iter, struct lsm_slice key);      /* to the first key >= `key` */
+LSM_API void lsm_iter_seek_prev(struct lsm_iter *iter, struct lsm_slice key); /* to the last key <= `key` */
+LSM_API void lsm_iter_next(struct lsm_iter *iter); /* the iterator must be valid, here and below */
+LSM_API void lsm_iter_prev(struct lsm_iter *iter);
+
+/* False at the end of the range or after an error: lsm_iter_status() tells which. */
+LSM_API bool lsm_iter_valid(const struct lsm_iter *iter);
+/* LSM_OK, or the error that ended the iteration: LSM_CORRUPT, LSM_IO, LSM_NO_MEMORY. */
+LSM_API LSM_CHECK_RESULT int lsm_iter_status(const struct lsm_iter *iter);
+/* The current key, valid until the iterator moves. */
+LSM_API struct lsm_slice lsm_iter_key(const struct lsm_iter *iter);
+/* The current value's size, without reading it. */
+LSM_API uint64_t lsm_iter_value_size(const struct lsm_iter *iter);
+/* The current value, valid until the iterator moves. Errors: LSM_CORRUPT, LSM_IO, LSM_NO_MEMORY. */
+LSM_API LSM_CHECK_RESULT int lsm_iter_value(struct lsm_iter *iter, struct lsm_slice *ret_value);
+/* Copies bytes [offset, offset + size) of the current value, cut at its end; see lsm_get_range(). */
+LSM_API LSM_CHECK_RESULT int lsm_iter_read(struct lsm_iter *iter, uint64_t offset, void *buf, size_t size,
+					   size_t *ret_copied);
+
+/* ---------------------------------------------------------------------------------------------------------------
+ * Upkeep and observation
+ */
+
+/* Writes the memtables out as tables and waits for it. Errors: LSM_IO, LSM_NO_SPACE, LSM_READ_ONLY. */
+LSM_API LSM_CHECK_RESULT int lsm_flush(struct lsm_db *db);
+
+/* Flushes, then compacts all tables that touch [begin, end) down to the last level; size 0 means no bound. Garbage in
+ * blob segments that they refer to is collected. Errors: as lsm_flush(), LSM_CORRUPT. */
+LSM_API LSM_CHECK_RESULT int lsm_compact_range(struct lsm_db *db, struct lsm_slice begin, struct lsm_slice end);
+
+/* Bytes on disk, and in memtables, of the keys in [begin, end): an estimate from the tables' indexes, without reading
+ * data. Size 0 means no bound. Errors: LSM_CORRUPT, LSM_IO. */
+LSM_API LSM_CHECK_RESULT int lsm_approximate_size(struct lsm_db *db, struct lsm_slice begin, struct lsm_slice end,
+						  uint64_t *ret_bytes);
+
+struct lsm_level_stats {
+	uint64_t tables;
+	uint64_t bytes;              /* table files; without blob segments */
+	uint64_t compact_read_bytes; /* by compactions into this level */
+	uint64_t compact_written_bytes;
+};
+
+/* Counters since lsm_open(), and gauges (marked g). */
+struct lsm_stats {
+	uint64_t gets, gets_found, iterators, seeks;
+	uint64_t writes;             /* batches and single operations */
+	uint64_t operations;         /* puts, deletes, range deletes */
+	uint64_t user_bytes;         /* keys and values as given */
+	uint64_t log_bytes;          /* appended to the log */
+	uint64_t blob_bytes_written; /* to blob segments: by writers, flushes, collections */
+	uint64_t flush_bytes_written, compact_bytes_read, compact_bytes_written;
+	uint64_t syncs_asked, syncs_done; /* callers that wanted durability; fdatasync rounds that gave it */
+	uint64_t flushes, compactions, trivial_moves;
+	uint64_t delays, delay_us; /* writes held back, and for how long in all */
+	uint64_t block_cache_hits, block_cache_misses;
+	uint64_t filter_useful, filter_false; /* filters that spared a table; that did not though the key was absent */
+	uint64_t memory_bytes;                /* g: charged to the budget now */
+	uint64_t memory_budget_bytes;         /* g */
+	uint64_t memtable_bytes;              /* g: all memtables */
+	uint64_t memtables;                   /* g */
+	uint64_t sequence;                    /* g: the last sequence number given out */
+	uint64_t snapshots;                   /* g */
+	uint64_t blob_segments;               /* g */
+	uint64_t blob_bytes;                  /* g: sizes of the blob segments */
+	uint64_t blob_live_bytes; /* g: referred to by the current tables; what two keys share counts twice */
+	uint64_t log_segments;    /* g: log segments that hold live records */
+	uint64_t disk_bytes;      /* g: tables + blobs + log segments */
+	uint64_t recovery_us, recovered_records;   /* of lsm_open() */
+	struct lsm_level_stats levels[LSM_LEVELS]; /* g */
+};
+LSM_API void lsm_get_stats(struct lsm_db *db, struct lsm_stats *ret);
+
+/* The same as text, with the table of levels, for people. The caller frees it with free(). NULL: no memory. */
+LSM_API char *lsm_stats_text(struct lsm_db *db);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
