@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef LSM_BASE_ARENA_H
+#define LSM_BASE_ARENA_H
+/*
+ * arena - memory that is given out in pieces and freed as a whole. One thread allocates at a time (its caller's lock);
+ * arena_bytes() may be asked by any.
+ */
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct arena_chunk;
+
+struct arena {
+	struct arena_chunk *chunks; /* the newest first */
+	uint8_t *at, *end;          /* what is left of the newest */
+	_Atomic size_t bytes;       /* of all chunks */
+	size_t chunk_bytes;         /* grows up to a limit, so that small arenas stay small */
+};
+
+void arena_init(struct arena *a);
+void arena_done(struct arena *a);
+
+/* 8-byte aligned; NULL when memory is short. Belongs to the arena. */
+void *arena_alloc(struct arena *a, size_t size);
+
+static inline size_t arena_bytes(struct arena *a)
+{
+	return atomic_load_explicit(&a->bytes, memory_order_relaxed);
+}
+
+#endif
