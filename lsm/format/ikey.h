@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef LSM_FORMAT_IKEY_H
+#define LSM_FORMAT_IKEY_H
+/*
+ * ikey - the internal key: the user's key and an 8-byte trailer, sequence number << 8 | type. Internal keys are ordered
+ * by user key, then by descending trailer, so that the newest version of a key comes first.
+ */
+#include "lsm/base/coding.h"
+
+enum entry_type {
+	ENTRY_DELETE = 0,
+	ENTRY_PUT = 1,
+	ENTRY_BLOB = 2,         /* the value is an encoded struct blob_ptr */
+	ENTRY_RANGE_DELETE = 3, /* in batches only: key = begin, value = end */
+	ENTRY_TYPE_MAX = ENTRY_RANGE_DELETE,
+};
+
+#define SEQUENCE_MAX ((UINT64_C(1) << 56) - 1)
+#define TRAILER_BYTES 8
+
+/* A seek to (key, SEEK_TRAILER(seq)) finds the newest version that is not newer than seq. */
+#define SEEK_TRAILER(seq) ((seq) << 8 | ENTRY_TYPE_MAX)
+
+static inline uint64_t trailer_of(uint64_t seq, enum entry_type type)
+{
+	return seq << 8 | (uint64_t)type;
+}
+
+static inline uint64_t trailer_seq(uint64_t trailer)
+{
+	return trailer >> 8;
+}
+
+static inline enum entry_type trailer_type(uint64_t trailer)
+{
+	return (enum entry_type)(trailer & 255);
+}
+
+/* The internal key has at least TRAILER_BYTES bytes: decoders check that before they hand one out. */
+static inline struct lsm_slice ikey_user(struct lsm_slice ikey)
+{
+	return slice_of(ikey.data, ikey.size - TRAILER_BYTES);
+}
+
+static inline uint64_t ikey_trailer(struct lsm_slice ikey)
+{
+	return get_u64((const uint8_t *)ikey.data + ikey.size - TRAILER_BYTES);
+}
+
+static inline int ikey_compare_parts(struct lsm_slice user_a, uint64_t trailer_a, struct lsm_slice user_b,
+				     uint64_t trailer_b)
+{
+	int c = slice_compare(user_a, user_b);
+
+	if (c)
+		return c;
+	return trailer_a > trailer_b ? -1 : trailer_a < trailer_b;
+}
+
+static inline int ikey_compare(struct lsm_slice a, struct lsm_slice b)
+{
+	return ikey_compare_parts(ikey_user(a), ikey_trailer(a), ikey_user(b), ikey_trailer(b));
+}
+
+static inline void buf_put_ikey(struct buf *b, struct lsm_slice user, uint64_t trailer)
+{
+	buf_append_slice(b, user);
+	buf_put_u64(b, trailer);
+}
+
+#endif
