@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef LSM_FORMAT_TABLE_H
+#define LSM_FORMAT_TABLE_H
+/*
+ * table - a sorted, immutable file of entries (SSTable): data blocks with prefix compression and restarts, a blocked
+ * bloom filter over all user keys, range tombstones, a two-level index, properties, and a footer. Each block has a
+ * compression byte and a checksum, verified when it is read from the file. docs/FORMATS.md has the bytes.
+ */
+#include "lsm/env/env.h"
+#include "lsm/format/blob.h"
+#include "lsm/format/iter.h"
+#include "lsm/format/range_del.h"
+
+/* Where blocks are kept between reads. The memory layer's block cache is one; NULL stands for none. */
+struct block_pin {
+	struct lsm_slice data; /* the uncompressed block */
+	void *pin;
+};
+
+struct block_source {
+	/* True and a pin when the block is there. */
+	bool (*lookup)(struct block_source *s, uint64_t file, uint64_t offset, struct block_pin *ret);
+	/* Takes over `data` (malloc'd) and pins it; never fails (it may keep the block only for as long as it is pinned).
+	 * `low_priority`: of a scan that will not come back. Returns the pin of the copy that was there first, if any. */
+	void (*insert)(struct block_source *s, uint64_t file, uint64_t offset, void *data, size_t size,
+		       bool low_priority, struct block_pin *ret);
+	void (*release)(struct block_source *s, struct block_pin *pin);
+};
+
+#define RANGE_END_TRAILER UINT64_MAX
+
+struct blob_ref {
+	uint64_t segment;
+	uint64_t bytes; /* sum of the parts' sizes that the table refers to */
+};
+
+/* What the manifest and the statistics keep of a table. Ended with table_props_free(). */
+struct table_props {
+	uint64_t file_bytes;
+	uint64_t entries; /* point entries, deletes included */
+	uint64_t deletes;
+	uint64_t range_deletes;
+	uint64_t raw_bytes;                  /* of keys and values, uncompressed */
+	uint64_t sequence_min, sequence_max; /* of points and range tombstones */
+	/* Internal keys that bound points and range tombstones. Where a range tombstone's end is the largest, `largest` is
+	 * (end, RANGE_END_TRAILER), which sorts before every entry of that user key: the end is not part of the table. */
+	struct buf smallest, largest;
+	struct blob_ref *blob_refs; /* ascending segments */
+	size_t blob_refs_n;
+};
+void table_props_free(struct table_props *p);
+
+struct table_write_options {
+	uint32_t block_bytes;
+	uint32_t filter_bits; /* 0: no filter */
+	enum lsm_compression compression;
+};
+
+struct table_writer;
+/* Creates `path`. `file_number` seeds the checksums. */
+int table_writer_open(struct env *env, const char *path, uint64_t file_number,
+		      const struct table_write_options *options, struct table_writer **ret);
+/* Entries come in strictly ascending order of internal keys. */
+int table_writer_add(struct table_writer *w, struct lsm_slice ikey, struct lsm_slice value);
+/* Range tombstones come in any order, at any time. */
+int table_writer_add_range_delete(struct table_writer *w, const struct range_del *del);
+/* Bytes written, and buffered, so far. */
+uint64_t table_writer_bytes(const struct table_writer *w);
+/* Entries and range tombstones so far. */
+uint64_t table_writer_count(const struct table_writer *w);
+/* Writes the rest, syncs, closes and frees the writer, on failure too (the caller deletes the file then). */
+int table_writer_finish(struct table_writer *w, struct table_props *ret_props);
+/* Closes and frees an unfinished writer; the caller deletes the file. NULL is accepted. */
+void table_writer_abort(struct table_writer *w);
+
+struct table;
+/* Opens a table for reading: footer, properties, top index, filter and range tombstones are read and kept.
+ * `source` may be NULL. The table may be used by any number of threads. LSM_CORRUPT, LSM_UNSUPPORTED, LSM_IO. */
+int table_open(struct env *env, const char *path, uint64_t file_number, struct block_source *source,
+	       struct table **ret);
+void table_close(struct table *t);
+/* Memory that the open table holds beside the block cache. */
+size_t table_memory_bytes(const struct table *t);
+/* Borrowed; valid while the table is open. */
+const struct table_props *table_get_props(const struct table *t);
+/* The table's range tombstones, or NULL when it has none. Borrowed. */
+const struct range_dels *table_range_dels(const struct table *t);
+
+enum table_answer { TABLE_FOUND, TABLE_ABSENT, TABLE_FILTERED /* absent, said the filter */ };
+struct table_hit {
+	enum table_answer answer;
+	uint64_t trailer;       /* when found */
+	struct lsm_slice value; /* valid until table_hit_release() */
+	struct block_pin pin;
+};
+/* Finds the newest version of `user_key` with trailer <= `trailer` among the points. 0 or an error; *ret is set on 0. */
+int table_get(struct table *t, struct lsm_slice user_key, uint64_t trailer, struct table_hit *ret);
+void table_hit_release(struct table *t, struct table_hit *hit);
+
+/* An iterator over the points. The table must stay open. `low_priority` (compactions): blocks that are read do not push
+ * others out of the cache. Ended with iter_free(). */
+int table_iter_new(struct table *t, bool low_priority, struct iter **ret);
+
+/* The file offset at or before which `ikey` would lie: for size estimates. */
+uint64_t table_offset_of(struct table *t, struct lsm_slice ikey);
+
+#endif
