@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * block_cache - the tables' block_source on top of the cache. A pin is a cache entry, or, when there was no memory for
+ * one, the block itself with the pointer's lowest bit set: a read must not fail for the want of a cache.
+ */
+#include "lsm/memory/cache.h"
+
+enum {
+	SHARD_BYTES_MIN = 512 << 10, /* smaller shards would hold too few blocks to choose from */
+	SHARDS_MAX = 16,
+	BLOCK_OVERHEAD_BYTES = 144, /* the entry, its share of the hash table, malloc's headers */
+};
+
+struct block_cache {
+	struct block_source source; /* first: the source is the block_cache */
+	struct cache *cache;
+};
+
+static void *pin_uncached(void *data)
+{
+	return (uint8_t *)data + 1;
+}
+
+static bool is_uncached(const void *pin)
+{
+	return (uintptr_t)pin & 1;
+}
+
+static struct block_pin pin_entry(struct cache_entry *e)
+{
+	size_t size = cache_entry_charge(e) - BLOCK_OVERHEAD_BYTES;
+
+	return (struct block_pin){ slice_of(cache_entry_value(e), size), e };
+}
+
+static bool source_lookup(struct block_source *source, uint64_t file, uint64_t offset, struct block_pin *ret)
+{
+	struct block_cache *b = (struct block_cache *)source;
+	struct cache_entry *e = cache_lookup(b->cache, (struct cache_key){ file, offset });
+
+	if (!e)
+		return false;
+	*ret = pin_entry(e);
+	return true;
+}
+
+static void source_insert(struct block_source *source, uint64_t file, uint64_t offset, void *data, size_t size,
+			  bool low_priority, struct block_pin *ret)
+{
+	struct block_cache *b = (struct block_cache *)source;
+	struct cache_entry *e = cache_insert(b->cache, (struct cache_key){ file, offset }, data,
+					     size + BLOCK_OVERHEAD_BYTES, low_priority);
+
+	*ret = e ? pin_entry(e) : (struct block_pin){ slice_of(data, size), pin_uncached(data) };
+}
+
+static void source_release(struct block_source *source, struct block_pin *pin)
+{
+	struct block_cache *b = (struct block_cache *)source;
+
+	if (is_uncached(pin->pin))
+		free((uint8_t *)pin->pin - 1);
+	else if (pin->pin)
+		cache_release(b->cache, pin->pin);
+	*pin = (struct block_pin){ 0 };
+}
+
+static void free_block(void *ctx, void *value)
+{
+	(void)ctx;
+	free(value);
+}
+
+int block_cache_new(uint64_t capacity_bytes, struct block_cache **ret)
+{
+	struct block_cache *b = calloc(1, sizeof(*b));
+	unsigned shards = 1;
+	int rc;
+
+	if (!b)
+		return status_no_memory(sizeof(*b));
+	while (shards < SHARDS_MAX && capacity_bytes / (shards * 2) >= SHARD_BYTES_MIN)
+		shards *= 2;
+	rc = cache_new(capacity_bytes, shards, free_block, NULL, &b->cache);
+	if (rc) {
+		free(b);
+		return rc;
+	}
+	b->source = (struct block_source){ source_lookup, source_insert, source_release };
+	*ret = b;
+	return LSM_OK;
+}
+
+void block_cache_free(struct block_cache *b)
+{
+	if (!b)
+		return;
+	cache_free(b->cache);
+	free(b);
+}
+
+struct block_source *block_cache_source(struct block_cache *b)
+{
+	return &b->source;
+}
+
+struct cache *block_cache_cache(struct block_cache *b)
+{
+	return b->cache;
+}

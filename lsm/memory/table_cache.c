@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: MIT */
+#include "lsm/memory/table_cache.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+enum {
+	SHARD_FILES_MIN = 64, /* with fewer files, the limit of a shard would bind long before the whole one does */
+	SHARDS_MAX = 8,
+};
+
+/* What a number stands for in the cache's keys: the two kinds share one space of numbers, but need not. */
+enum { KEY_TABLE = 0, KEY_BLOB = 1 };
+
+struct table_cache {
+	struct env *env;
+	char *dir;
+	struct block_cache *blocks;
+	struct cache *open; /* each file is charged 1 */
+};
+
+struct open_file {
+	struct table *table;
+	struct env_file *blob;
+	size_t memory_bytes;
+};
+
+static void open_file_free(void *ctx, void *value)
+{
+	struct table_cache *c = ctx;
+	struct open_file *f = value;
+
+	if (f->table)
+		table_close(f->table);
+	file_close(f->blob);
+	cache_charge(block_cache_cache(c->blocks), -(int64_t)f->memory_bytes);
+	free(f);
+}
+
+int table_cache_new(struct env *env, const char *dir, struct block_cache *blocks, uint32_t open_max,
+		    struct table_cache **ret)
+{
+	struct table_cache *c = calloc(1, sizeof(*c));
+	unsigned shards = 1;
+	int rc;
+
+	if (!c)
+		return status_no_memory(sizeof(*c));
+	c->env = env;
+	c->blocks = blocks;
+	c->dir = strdup(dir);
+	while (shards < SHARDS_MAX && open_max / (shards * 2) >= SHARD_FILES_MIN)
+		shards *= 2;
+	rc = c->dir ? cache_new(open_max, shards, open_file_free, c, &c->open) : status_no_memory(strlen(dir) + 1);
+	if (rc) {
+		free(c->dir);
+		free(c);
+		return rc;
+	}
+	*ret = c;
+	return LSM_OK;
+}
+
+void table_cache_free(struct table_cache *c)
+{
+	if (!c)
+		return;
+	cache_free(c->open);
+	free(c->dir);
+	free(c);
+}
+
+static int open_table(struct table_cache *c, uint64_t number, struct open_file *f)
+{
+	char path[STORE_PATH_MAX];
+	int rc;
+
+	store_file_path(path, c->dir, STORE_TABLE, number);
+	rc = table_open(c->env, path, number, block_cache_source(c->blocks), &f->table);
+	if (!rc)
+		f->memory_bytes += table_memory_bytes(f->table);
+	return rc;
+}
+
+static int open_blob(struct table_cache *c, uint64_t number, struct open_file *f)
+{
+	char path[STORE_PATH_MAX];
+	int rc;
+
+	store_file_path(path, c->dir, STORE_BLOB, number);
+	rc = env_open(c->env, path, ENV_OPEN_READ, &f->blob);
+	if (!rc)
+		rc = blob_file_check(f->blob, number);
+	return rc;
+}
+
+/* Opens the file outside of all locks: of two threads that do so at once, one wins and the other's file is closed. */
+static int open_file_add(struct table_cache *c, struct cache_key key, struct cache_entry **ret)
+{
+	struct open_file *f = calloc(1, sizeof(*f));
+	struct cache_entry *e;
+	int rc;
+
+	if (!f)
+		return status_no_memory(sizeof(*f));
+	rc = key.offset == KEY_TABLE ? open_table(c, key.file, f) : open_blob(c, key.file, f);
+	if (rc) {
+		f->memory_bytes = 0;
+		open_file_free(c, f);
+		return rc;
+	}
+	f->memory_bytes += sizeof(*f);
+	cache_charge(block_cache_cache(c->blocks), (int64_t)f->memory_bytes);
+	e = cache_insert(c->open, key, f, 1, false);
+	if (!e) {
+		open_file_free(c, f);
+		return status_no_memory(sizeof(*f));
+	}
+	*ret = e;
+	return LSM_OK;
+}
+
+static int get(struct table_cache *c, struct cache_key key, struct table_pin *ret)
+{
+	struct cache_entry *e = cache_lookup(c->open, key);
+	const struct open_file *f;
+	int rc = LSM_OK;
+
+	if (!e)
+		rc = open_file_add(c, key, &e);
+	if (rc)
+		return rc;
+	f = cache_entry_value(e);
+	*ret = (struct table_pin){ f->table, f->blob, e };
+	return LSM_OK;
+}
+
+int table_cache_get(struct table_cache *c, uint64_t number, struct table_pin *ret)
+{
+	return get(c, (struct cache_key){ number, KEY_TABLE }, ret);
+}
+
+int table_cache_get_blob(struct table_cache *c, uint64_t number, struct table_pin *ret)
+{
+	return get(c, (struct cache_key){ number, KEY_BLOB }, ret);
+}
+
+void table_cache_release(struct table_cache *c, struct table_pin *pin)
+{
+	if (pin->entry)
+		cache_release(c->open, pin->entry);
+	*pin = (struct table_pin){ 0 };
+}
+
+void table_cache_evict(struct table_cache *c, uint64_t number)
+{
+	cache_erase(c->open, (struct cache_key){ number, KEY_TABLE });
+	cache_erase(c->open, (struct cache_key){ number, KEY_BLOB });
+	cache_erase_file(block_cache_cache(c->blocks), number);
+}
+
+static const char *const suffixes[] = {
+	[STORE_TABLE] = "sst",
+	[STORE_BLOB] = "blob",
+	[STORE_MANIFEST] = "manifest",
+};
+
+void store_file_path(char buf[STORE_PATH_MAX], const char *dir, enum store_file kind, uint64_t number)
+{
+	snprintf(buf, STORE_PATH_MAX, "%s/%06" PRIu64 ".%s", dir, number, suffixes[kind]);
+}
+
+/* Only the very name that store_file_path() makes is ours: "+1.sst" or "0000000001.sst" belong to somebody else. */
+bool store_file_parse(const char *name, enum store_file *ret_kind, uint64_t *ret_number)
+{
+	for (size_t i = 0; i < sizeof(suffixes) / sizeof(suffixes[0]); i++) {
+		uint64_t number = strtoull(name, NULL, 10);
+		char made[64];
+
+		snprintf(made, sizeof(made), "%06" PRIu64 ".%s", number, suffixes[i]);
+		if (!strcmp(name, made)) {
+			*ret_kind = (enum store_file)i;
+			*ret_number = number;
+			return true;
+		}
+	}
+	return false;
+}
