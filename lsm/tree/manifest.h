@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef LSM_TREE_MANIFEST_H
+#define LSM_TREE_MANIFEST_H
+/*
+ * manifest - the history of versions on disk: a log of edits, of which the file CURRENT names the live one. An edit counts
+ * when its record is durable. The log is started anew, with the whole version as its first edit, at each open and when
+ * it has grown; CURRENT is replaced by rename, so that a crash leaves either the old or the new one.
+ */
+#include "lsm/tree/version.h"
+
+struct manifest;
+
+/* What the manifest tells at open. */
+struct manifest_state {
+	struct version *version; /* one reference for the caller; its tables are attached */
+	uint64_t first_segment;  /* log records from this segment on are to be replayed */
+	uint64_t last_sequence;
+	uint64_t next_number; /* file numbers from here on are free */
+	uint64_t number;      /* of the manifest read; 0 for a new store */
+};
+
+/* Reads the manifest that CURRENT names. LSM_NOT_STORE when there is no CURRENT; LSM_CORRUPT, LSM_UNSUPPORTED, LSM_IO. */
+int manifest_read(struct tree *tree, struct manifest_state *ret);
+/* The state of an empty store. */
+int manifest_state_new(struct manifest_state *ret);
+
+/* Starts manifest file `number` with the state as its first edit and makes it the current one. After a failure
+ * *ret_unknown tells whether it may be the current one nevertheless: then no file that it names may be deleted. */
+int manifest_create(struct tree *tree, uint64_t number, const struct manifest_state *state, struct manifest **ret,
+		    bool *ret_unknown);
+/* Appends an edit, durably. After a failure: create a new manifest; if manifest_unknown(), nobody can tell whether the
+ * edit is in the file, so none of the files it names may be deleted. */
+int manifest_append(struct manifest *m, const struct edit *e);
+bool manifest_unknown(const struct manifest *m);
+uint64_t manifest_bytes(const struct manifest *m);
+uint64_t manifest_number(const struct manifest *m);
+void manifest_close(struct manifest *m); /* NULL is accepted */
+
+#endif

@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: MIT */
+#include "lsm/tree/merge_iter.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+/* A binary heap of the valid children, the smallest key (or, backward, the greatest) at its root. */
+struct merge_iter {
+	struct iter it;
+	bool backward;
+	size_t n, heap_n;
+	struct iter **heap;
+	struct merge_child *children;
+	struct buf saved; /* a key that must outlive the children's moves */
+};
+
+static bool comes_first(const struct merge_iter *m, const struct iter *a, const struct iter *b)
+{
+	int c = ikey_compare(a->key, b->key);
+
+	return m->backward ? c > 0 : c < 0;
+}
+
+static void sift_down(struct merge_iter *m, size_t i)
+{
+	struct iter *moved = m->heap[i];
+
+	for (;;) {
+		size_t child = 2 * i + 1;
+
+		if (child >= m->heap_n)
+			break;
+		if (child + 1 < m->heap_n && comes_first(m, m->heap[child + 1], m->heap[child]))
+			child++;
+		if (!comes_first(m, m->heap[child], moved))
+			break;
+		m->heap[i] = m->heap[child];
+		i = child;
+	}
+	m->heap[i] = moved;
+}
+
+static void show(struct merge_iter *m)
+{
+	struct iter *it = &m->it;
+
+	it->valid = m->heap_n > 0 && !it->status;
+	if (it->valid) {
+		it->key = m->heap[0]->key;
+		it->value = m->heap[0]->value;
+	}
+}
+
+/* After the children were moved: an error of any of them is the merge's. */
+static void rebuild(struct merge_iter *m)
+{
+	m->it.status = LSM_OK;
+	m->heap_n = 0;
+	for (size_t i = 0; i < m->n; i++) {
+		struct iter *c = m->children[i].it;
+
+		if (c->status && !m->it.status)
+			m->it.status = c->status;
+		if (c->valid)
+			m->heap[m->heap_n++] = c;
+	}
+	for (size_t i = m->heap_n / 2; i-- > 0;)
+		sift_down(m, i);
+	show(m);
+}
+
+/* The root has moved. */
+static void fix_root(struct merge_iter *m)
+{
+	struct iter *root = m->heap[0];
+
+	if (root->status)
+		m->it.status = root->status;
+	if (!root->valid)
+		m->heap[0] = m->heap[--m->heap_n];
+	if (m->heap_n)
+		sift_down(m, 0);
+	show(m);
+}
+
+static void mi_seek_first(struct iter *it)
+{
+	struct merge_iter *m = (struct merge_iter *)it;
+
+	m->backward = false;
+	for (size_t i = 0; i < m->n; i++)
+		m->children[i].it->ops->seek_first(m->children[i].it);
+	rebuild(m);
+}
+
+static void mi_seek_last(struct iter *it)
+{
+	struct merge_iter *m = (struct merge_iter *)it;
+
+	m->backward = true;
+	for (size_t i = 0; i < m->n; i++)
+		m->children[i].it->ops->seek_last(m->children[i].it);
+	rebuild(m);
+}
+
+static void mi_seek(struct iter *it, struct lsm_slice ikey)
+{
+	struct merge_iter *m = (struct merge_iter *)it;
+
+	m->backward = false;
+	for (size_t i = 0; i < m->n; i++)
+		m->children[i].it->ops->seek(m->children[i].it, ikey);
+	rebuild(m);
+}
+
+static void mi_seek_prev(struct iter *it, struct lsm_slice ikey)
+{
+	struct merge_iter *m = (struct merge_iter *)it;
+
+	m->backward = true;
+	for (size_t i = 0; i < m->n; i++)
+		m->children[i].it->ops->seek_prev(m->children[i].it, ikey);
+	rebuild(m);
+}
+
+/* Brings all children but the current one to the other side of the current key. Internal keys are unique. */
+static void turn(struct merge_iter *m, bool backward)
+{
+	struct iter *current = m->heap[0];
+
+	buf_set(&m->saved, current->key);
+	if (m->saved.failed) {
+		m->it.status = status_no_memory(current->key.size);
+		return;
+	}
+	for (size_t i = 0; i < m->n; i++) {
+		struct iter *c = m->children[i].it;
+
+		if (c == current)
+			continue;
+		if (backward)
+			c->ops->seek_prev(c, buf_slice(&m->saved));
+		else
+			c->ops->seek(c, buf_slice(&m->saved));
+	}
+	m->backward = backward;
+	rebuild(m);
+	assert(m->it.status || m->heap[0] == current);
+}
+
+static void mi_next(struct iter *it)
+{
+	struct merge_iter *m = (struct merge_iter *)it;
+
+	if (m->backward)
+		turn(m, false);
+	if (m->it.status) {
+		it->valid = false;
+		return;
+	}
+	m->heap[0]->ops->next(m->heap[0]);
+	fix_root(m);
+}
+
+static void mi_prev(struct iter *it)
+{
+	struct merge_iter *m = (struct merge_iter *)it;
+
+	if (!m->backward)
+		turn(m, true);
+	if (m->it.status) {
+		it->valid = false;
+		return;
+	}
+	m->heap[0]->ops->prev(m->heap[0]);
+	fix_root(m);
+}
+
+static void mi_free(struct iter *it)
+{
+	struct merge_iter *m = (struct merge_iter *)it;
+
+	for (size_t i = 0; i < m->n; i++)
+		iter_free(m->children[i].it);
+	buf_free(&m->saved);
+	free(m->children);
+	free(m->heap);
+	free(m);
+}
+
+static const struct iter_ops merge_ops = {
+	.seek_first = mi_seek_first,
+	.seek_last = mi_seek_last,
+	.seek = mi_seek,
+	.seek_prev = mi_seek_prev,
+	.next = mi_next,
+	.prev = mi_prev,
+	.free = mi_free,
+};
+
+int merge_iter_new(const struct merge_child *children, size_t n, struct iter **ret)
+{
+	struct merge_iter *m = calloc(1, sizeof(*m));
+
+	if (m) {
+		m->children = calloc(n + 1, sizeof(*m->children));
+		m->heap = calloc(n + 1, sizeof(*m->heap));
+	}
+	if (!m || !m->children || !m->heap) {
+		for (size_t i = 0; i < n; i++)
+			iter_free(children[i].it);
+		if (m) {
+			free(m->children);
+			free(m->heap);
+		}
+		free(m);
+		return status_no_memory(n * sizeof(*children));
+	}
+	m->it.ops = &merge_ops;
+	m->n = n;
+	if (n)
+		memcpy(m->children, children, n * sizeof(*children));
+	*ret = &m->it;
+	return LSM_OK;
+}
+
+void merge_iter_skip(struct iter *merge, struct lsm_slice to, uint64_t seq)
+{
+	struct merge_iter *m = (struct merge_iter *)merge;
+	bool moved = false;
+
+	assert(!m->backward);
+	buf_clear(&m->saved);
+	buf_put_ikey(&m->saved, to, UINT64_MAX);
+	if (m->saved.failed)
+		return; /* no memory to be quick: walking does as well */
+	for (size_t i = 0; i < m->n; i++) {
+		const struct merge_child *c = &m->children[i];
+
+		if (c->is_level && level_iter_skip(c->it, buf_slice(&m->saved), seq))
+			moved = true;
+	}
+	if (moved)
+		rebuild(m);
+}

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: MIT */
+/* The policy of compaction: which job is picked for which tree. */
+#include "tests/support/tree_test.h"
+
+static const struct picker_options options = {
+	.level_base_bytes = 1000,
+	.level_ratio = 10,
+	.l0_tables = 4,
+	.garbage_max = 0.25,
+};
+
+static struct version *empty(void)
+{
+	struct version *v = NULL;
+
+	OK(version_new(&v));
+	return v;
+}
+
+/* The job as text: "0>1 3,2,1+7", "move 1>2 5", "" for none. Static memory. */
+static const char *text_of(const struct job *j, bool found)
+{
+	static char text[200];
+	size_t n = 0;
+
+	text[0] = 0;
+	if (!found)
+		return text;
+	n = (size_t)snprintf(text, sizeof(text), "%s%u>%u ", j->move ? "move " : "", j->input_level, j->output_level);
+	for (size_t i = 0; i < j->inputs_n; i++)
+		n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%llu",
+				      !i                       ? ""
+				      : i == j->inputs_upper_n ? "+"
+							       : ",",
+				      (unsigned long long)j->inputs[i]->number);
+	return text;
+}
+
+static const char *pick(const struct version *v, const struct segment_info *segments, size_t n)
+{
+	struct job j = { 0 };
+	const char *text;
+	bool found = true;
+
+	OK(pick_job(v, &options, segments, n, &j, &found));
+	text = text_of(&j, found);
+	job_done(&j);
+	return text;
+}
+
+static const char *manual(const struct version *v, unsigned level, unsigned deepest, const char *begin, const char *end,
+			  bool *ret_busy)
+{
+	struct job j = { 0 };
+	const char *text;
+	bool found = true;
+
+	OK(pick_manual(v, level, deepest, K(begin), K(end), &j, &found, ret_busy));
+	text = text_of(&j, found);
+	job_done(&j);
+	return text;
+}
+
+static void test_level0(void **state)
+{
+	struct version *v = empty();
+
+	assert_string_equal(pick(v, NULL, 0), "");
+	v = version_with(v, 1, meta_new(*state, 1, "c", "e", 1, 10));
+	v = version_with(v, 1, meta_new(*state, 2, "x", "z", 1, 10));
+	for (uint64_t i = 0; i < 3; i++)
+		v = version_with(v, 0, meta_new(*state, 10 + i, "a", "f", 10 + i, 10));
+	assert_string_equal(pick(v, NULL, 0), ""); /* one table short of l0_tables */
+	v = version_with(v, 0, meta_new(*state, 13, "b", "g", 13, 10));
+	assert_string_equal(pick(v, NULL, 0), "0>1 13,12,11,10+1");
+	v->levels[1].tables[0]->busy = true;
+	assert_string_equal(pick(v, NULL, 0), "");
+	v->levels[1].tables[0]->busy = false;
+	version_unref(v);
+}
+
+/* A table of level 0 that meets no other goes down as it is, but not beside a running job of level 0. */
+static void test_move_level0(void **state)
+{
+	struct version *v = version_with(empty(), 0, meta_new(*state, 1, "a", "c", 1, 10));
+
+	v = version_with(v, 0, meta_new(*state, 2, "c", "d", 2, 10));
+	assert_string_equal(pick(v, NULL, 0), ""); /* they meet */
+	v = version_with(v, 0, meta_new(*state, 3, "k", "m", 3, 10));
+	assert_string_equal(pick(v, NULL, 0), "move 0>1 3");
+	v->levels[0].tables[2]->busy = true;
+	assert_string_equal(pick(v, NULL, 0), "");
+	v->levels[0].tables[2]->busy = false;
+	v = version_with(v, 1, meta_new(*state, 4, "l", "l", 0, 10));
+	assert_string_equal(pick(v, NULL, 0), "");
+	version_unref(v);
+}
+
+/* Of a level that is too large, the table goes whose move rewrites the least. */
+static void test_size(void **state)
+{
+	struct version *v = version_with(empty(), 1, meta_new(*state, 1, "a", "b", 1, 600));
+
+	v = version_with(v, 1, meta_new(*state, 2, "c", "d", 1, 600));
+	v = version_with(v, 2, meta_new(*state, 3, "a", "b", 1, 500));
+	v = version_with(v, 2, meta_new(*state, 4, "d", "f", 1, 50));
+	assert_string_equal(pick(v, NULL, 0), "1>2 2+4");
+	v->levels[2].tables[1]->busy = true;
+	assert_string_equal(pick(v, NULL, 0), "1>2 1+3");
+	v->levels[2].tables[1]->busy = false;
+	v = version_with(v, 1, meta_new(*state, 5, "x", "y", 1, 10));
+	assert_string_equal(pick(v, NULL, 0), "move 1>2 5");
+	version_unref(v);
+	assert_int_equal(level_target_bytes(&options, 1), 1000);
+	assert_int_equal(level_target_bytes(&options, 3), 100000);
+}
+
+static void test_tombstones(void **state)
+{
+	struct table_meta *m = meta_new(*state, 1, "c", "d", 9, 100);
+	struct version *v = empty();
+
+	m->props.range_deletes = 1;
+	v = version_with(v, 1, m);
+	assert_string_equal(pick(v, NULL, 0), ""); /* nothing below that it could free */
+	v = version_with(v, 3, meta_new(*state, 2, "d", "e", 1, 100));
+	assert_string_equal(pick(v, NULL, 0), "move 1>2 1");
+	v = version_with(v, 2, meta_new(*state, 3, "a", "c", 1, 100));
+	assert_string_equal(pick(v, NULL, 0), "1>2 1+3");
+	version_unref(v);
+}
+
+static void test_garbage(void **state)
+{
+	const struct segment_info segments[] = { { 7, 100000, 80000 }, { 8, 100000, 50000 }, { 9, 148, 64 } };
+	struct table_meta *m[3];
+	struct version *v = empty();
+
+	for (uint64_t i = 0; i < 3; i++) {
+		m[i] = meta_new(*state, i + 1, i ? "b" : "a", i ? "c" : "a", 1, 100);
+		m[i]->props.blob_refs = calloc(1, sizeof(*m[i]->props.blob_refs));
+		m[i]->props.blob_refs_n = 1;
+		m[i]->props.blob_refs[0] = (struct blob_ref){ i ? 8 : 7, 20000 + i * 5000 };
+	}
+	assert_false(segment_is_garbage(&options, &segments[0]));
+	assert_true(segment_is_garbage(&options, &segments[1]));
+	assert_false(segment_is_garbage(&options, &segments[2])); /* all alive: the rest is headers */
+	v = version_with(v, 1, m[0]);
+	v = version_with(v, 1, m[1]);
+	v = version_with(v, 2, m[2]);
+	assert_string_equal(pick(v, segments, 1), "");
+	assert_string_equal(pick(v, segments, 3), "2>2 3"); /* the one with most of it */
+	m[2]->busy = true;
+	assert_string_equal(pick(v, segments, 3), "1>1 2");
+	m[2]->busy = false;
+	version_unref(v);
+}
+
+static void test_manual(void **state)
+{
+	struct version *v = empty();
+	bool busy = false;
+
+	v = version_with(v, 0, meta_new(*state, 1, "a", "c", 1, 10));
+	v = version_with(v, 0, meta_new(*state, 2, "x", "y", 2, 10));
+	v = version_with(v, 1, meta_new(*state, 3, "b", "d", 0, 10));
+	v = version_with(v, 1, meta_new(*state, 4, "m", "n", 0, 10));
+	assert_string_equal(manual(v, 0, 1, "b", "c", &busy), "0>1 2,1+3,4"); /* level 0 as a whole */
+	assert_string_equal(manual(v, 0, 1, "e", "f", &busy), "");
+	assert_false(busy);
+	assert_string_equal(manual(v, 1, 2, "", "m", &busy), "1>2 3"); /* the end isn't part */
+	assert_string_equal(manual(v, 1, 1, "", "", &busy), "");       /* nothing to drop in the last level */
+	v->levels[1].tables[1]->props.deletes = 1;
+	assert_string_equal(manual(v, 1, 1, "", "", &busy), "1>1 4");
+	v->levels[1].tables[1]->busy = true;
+	assert_string_equal(manual(v, 1, 1, "", "", &busy), "");
+	assert_true(busy);
+	v->levels[1].tables[1]->busy = false;
+	version_unref(v);
+}
+
+static void test_debt(void **state)
+{
+	struct version *v = empty();
+
+	assert_true(picker_debt(v, &options) == 0);
+	for (uint64_t i = 0; i < 8; i++)
+		v = version_with(v, 0, meta_new(*state, 1 + i, "a", "b", 1 + i, 10));
+	assert_true(picker_debt(v, &options) == 0);
+	for (uint64_t i = 8; i < 32; i++)
+		v = version_with(v, 0, meta_new(*state, 1 + i, "a", "b", 1 + i, 10));
+	assert_true(picker_debt(v, &options) > 0.99 && picker_debt(v, &options) < 1.01);
+	version_unref(v);
+	v = version_with(empty(), 1, meta_new(*state, 50, "a", "b", 1, 37000)); /* 36 bases too much */
+	assert_true(picker_debt(v, &options) > 0.49 && picker_debt(v, &options) < 0.51);
+	version_unref(v);
+}
+
+int main(void)
+{
+#define T(fn) cmocka_unit_test_setup_teardown(fn, tree_setup, tree_teardown)
+	const struct CMUnitTest tests[] = {
+		T(test_level0),  T(test_move_level0), T(test_size), T(test_tombstones),
+		T(test_garbage), T(test_manual),      T(test_debt),
+	};
+
+	return cmocka_run_group_tests_name("picker", tests, NULL, NULL);
+}
