@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef LSM_STORE_DB_H
+#define LSM_STORE_DB_H
+/*
+ * db - what the rooms of the store layer share.
+ *
+ * Lock order (a thread takes them only downwards): commit, manifest, tree, and the leaves direct, sync and those inside of
+ * lower modules. Readers take none of them: they enter the epoch and follow `current`.
+ */
+#include "lsm/env/epoch.h"
+#include "lsm/env/sync.h"
+#include "lsm/format/wal.h"
+#include "lsm/memory/batch.h"
+#include "lsm/tree/manifest.h"
+#include "lsm/tree/picker.h"
+#include "lsm/work/build.h"
+
+enum {
+	MEMTABLES_MAX = 16,
+	JOBS_MAX = 32, /* compactions at once: background threads and callers of lsm_compact_range() */
+	READ_SLOTS = 64,
+};
+
+/* All that a reader looks at, newest first: immutable but for the entries that are added to `mem`. */
+struct superversion {
+	_Atomic uint32_t refs;
+	struct superversion *next;           /* on lsm_db.retired; tree lock */
+	struct memtable *mem;                /* the writable one */
+	struct memtable *imm[MEMTABLES_MAX]; /* waiting for the flush, the newest first */
+	unsigned imm_n;
+	struct version *version;
+};
+
+struct lsm_snapshot {
+	uint64_t sequence;
+	struct lsm_snapshot *prev, *next; /* ascending; tree lock */
+};
+
+struct read_counters {
+	_Alignas(64) _Atomic uint64_t gets;
+	_Atomic uint64_t found, iterators, seeks, filtered, filter_false;
+};
+
+struct running_job {
+	bool used;
+	unsigned output_level;
+	struct lsm_slice begin, end; /* borrowed from the job's inputs */
+};
+
+struct lsm_batch {
+	struct lsm_db *db;
+	struct batch batch;
+	struct blob_segment **segments; /* that it refers to; each held */
+	size_t segments_n;
+	uint64_t large_bytes; /* of the large values written for it */
+};
+
+struct lsm_db {
+	/* Set at open. */
+	struct env *env;
+	char *dir;
+	struct lsm_options options; /* with the defaults filled in */
+	bool read_only;
+	bool is_new; /* the directory held no store */
+	uint64_t wal_segment_bytes;
+	struct env_lock *file_lock;
+	struct block_cache *blocks;
+	struct table_cache *tables;
+	struct segments *segments;
+	struct tree tree;
+	struct wal *wal;
+	struct epoch *epoch;
+	struct picker_options picker;
+	uint64_t recovery_us, recovered_records;
+
+	/* commit: one writer at a time */
+	struct mutex commit;
+	struct memtable *mem;           /* the current superversion's */
+	uint64_t mem_large_bytes;       /* of large values that it refers to */
+	size_t mem_charge_at;           /* its size at which the cache's budget is adjusted again */
+	_Atomic uint64_t last_sequence; /* published; commit to change it */
+	_Atomic uint64_t acked_lsn;     /* the log's end; commit to change it */
+
+	/* direct: the segment that large values are written to as they come */
+	struct mutex direct;
+	struct blob_segment *direct_segment; /* held, or NULL */
+	struct blob_segment **unsynced;      /* direct segments that may have unsynced bytes; each held */
+	size_t unsynced_n;
+
+	/* sync: who waits for durability */
+	struct mutex sync;
+	struct cond sync_done;
+	bool syncing;
+	uint64_t durable_lsn;
+
+	/* manifest: one edit at a time */
+	struct mutex manifest_lock;
+	struct manifest *manifest; /* NULL after one failed: the next edit starts a new one */
+	uint64_t first_segment;    /* of the log, as the manifest says */
+
+	/* tree */
+	struct mutex lock;
+	struct cond work;                       /* something to do for a background thread */
+	struct cond change;                     /* a job has ended, the superversion changed, or the store failed */
+	_Atomic(struct superversion *) current; /* tree lock to change it */
+	struct superversion *retired;           /* replaced; to be freed when the epoch has passed */
+	struct lsm_snapshot snapshots;          /* the ring's head */
+	uint64_t snapshots_n;
+	struct running_job running[JOBS_MAX];
+	unsigned jobs_running;
+	struct lsm_error failure;       /* why the store is read-only, once `failed` is set */
+	struct lsm_error flush_failure; /* the last flush's error; code 0 after a success */
+
+	atomic_bool failed;
+	atomic_bool closing;
+	_Atomic uint64_t next_number;
+	_Atomic uint64_t delay_ps_per_byte; /* back-pressure now: picoseconds that a written byte costs */
+	_Atomic int64_t charged_bytes;      /* of memtables, in the cache's budget */
+
+	struct env_thread *threads[17];
+	unsigned threads_n;
+
+	struct read_counters reads[READ_SLOTS]; /* by epoch slot, so that readers don't share a line */
+	_Atomic uint64_t writes, operations, user_bytes, syncs_asked, syncs_done, flushes, compactions, trivial_moves,
+		delays, delay_us, flush_bytes_written, compact_bytes_read, compact_bytes_written;
+	_Atomic uint64_t level_read[LSM_LEVELS], level_written[LSM_LEVELS];
+};
+
+#define count(counter, n) atomic_fetch_add_explicit(&(counter), (n), memory_order_relaxed)
+#define counted(counter) atomic_load_explicit(&(counter), memory_order_relaxed)
+
+/* options.c */
+int options_resolve(const struct lsm_options *given, struct lsm_options *ret);
+void db_log(struct lsm_db *db, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* superversion.c */
+int superversion_new(struct memtable *mem, struct memtable *const *imm, unsigned imm_n, struct version *version,
+		     struct superversion **ret);
+void superversion_unref(struct superversion *sv);
+/* A reference, for longer use than a stay in the epoch. */
+struct superversion *superversion_get(struct lsm_db *db);
+/* Makes `sv` current (takes over the reference). tree lock. */
+void superversion_set(struct lsm_db *db, struct superversion *sv);
+/* Frees what was replaced; called by background threads, without locks. */
+void superversion_collect(struct lsm_db *db);
+/* At the end, when no thread is left: frees the current one, too. */
+void superversion_collect_all(struct lsm_db *db);
+/* Adjusts the cache's budget to what the memtables take. */
+void memtables_charge(struct lsm_db *db);
+uint64_t new_number(void *db);
+/* Ascending sequence numbers of the snapshots; malloc'd. */
+int snapshots_list(struct lsm_db *db, uint64_t **ret, size_t *ret_n);
+
+/* install.c: applies an edit: manifest, version, superversion without the `flushed_n` oldest memtables. On failure, the
+ * files that the edit adds may be deleted only while the store isn't `failed`. */
+int install(struct lsm_db *db, struct edit *e, unsigned flushed_n);
+
+/* recover.c */
+int recover(struct lsm_db *db);
+
+/* write.c */
+int db_check_writable(struct lsm_db *db);
+/* The store turns read-only for the reason that lsm_last_error() tells. Returns its code. */
+int db_fail(struct lsm_db *db);
+/* Replaces the memtable by an empty one. commit lock. Waits for room unless `now`, which gives up: LSM_BUSY. */
+int memtable_switch(struct lsm_db *db, bool now);
+/* Adds the operations of a record to a memtable. Holds the blob segments that they refer to. */
+int memtable_apply(struct lsm_db *db, struct memtable *m, uint64_t sequence, struct batch_reader *ops);
+/* Recomputes the back-pressure; tree lock. */
+void delay_update(struct lsm_db *db, const struct superversion *sv);
+
+/* Refers to (a part of) a stored value, which the caller keeps alive until now. */
+int batch_put_pointer(struct lsm_batch *batch, struct lsm_slice key, const struct blob_ptr *ptr);
+
+/* sync.c: a large value goes to a direct segment, held for the caller. */
+int direct_add(struct lsm_db *db, struct lsm_slice value, struct blob_ptr *ret, struct blob_segment **ret_segment);
+/* A segment that the replayed log refers to may have lost nothing and still not be on the disk: the next sync covers it.
+ * `ctx` is the store. */
+int direct_adopt(void *ctx, struct blob_segment *segment);
+/* The next large value opens a new segment: what is sealed can be collected. */
+void direct_seal(struct lsm_db *db);
+/* All large values that were added before are durable on return; with `sealed_only`, those in sealed segments. */
+int direct_sync(struct lsm_db *db, bool sealed_only);
+/* Everything below `lsn` is durable on return. */
+int sync_to(struct lsm_db *db, uint64_t lsn);
+
+/* background.c */
+int background_start(struct lsm_db *db);
+void background_stop(struct lsm_db *db);
+/* Runs a picked job whose inputs are marked busy, in the calling thread. */
+int job_run(struct lsm_db *db, struct job *j, struct version *version);
+/* Marks a job's inputs busy and its range taken. False when it has to wait. tree lock. */
+bool job_begin(struct lsm_db *db, const struct job *j);
+/* Inputs of which one is damaged stay busy, so that they are not tried again and again. */
+void job_end(struct lsm_db *db, const struct job *j, bool damaged);
+/* The sealed segments; malloc'd. */
+int segment_infos(struct lsm_db *db, struct segment_info **ret, size_t *ret_n);
+
+static inline int check_key(struct lsm_slice key)
+{
+	if (!key.size || key.size > LSM_KEY_BYTES_MAX)
+		return status_set(LSM_INVALID, 0, NULL, 0, "a key of %zu bytes: keys have 1 to %u bytes", key.size,
+				  LSM_KEY_BYTES_MAX);
+	return LSM_OK;
+}
+
+#endif

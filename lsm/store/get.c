@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: MIT */
+#include <stdlib.h>
+
+#include "lsm/store/lookup.h"
+
+/* ---- one key through all sources ---- */
+
+struct search {
+	struct lsm_db *db;
+	struct lsm_slice key;
+	uint64_t sequence;
+	uint64_t covered; /* the newest range tombstone over the key in the sources seen so far */
+	struct read_counters *counters;
+	struct lookup *out;
+};
+
+/* A version was found in a source: is it alive? What older sources hold doesn't matter any more. */
+static int verdict(struct search *s)
+{
+	if (trailer_seq(s->out->trailer) < s->covered || trailer_type(s->out->trailer) == ENTRY_DELETE)
+		return LSM_NOT_FOUND;
+	return LSM_OK;
+}
+
+/* 1: go on with older sources. */
+static int search_memtable(struct search *s, struct memtable *m)
+{
+	uint64_t covered = memtable_covering(m, s->key, s->sequence);
+
+	if (covered > s->covered)
+		s->covered = covered;
+	if (memtable_get(m, s->key, SEEK_TRAILER(s->sequence), &s->out->trailer, &s->out->value))
+		return verdict(s);
+	/* All that is older than a source that holds a tombstone over the key is older than the tombstone. */
+	return s->covered ? LSM_NOT_FOUND : 1;
+}
+
+static int search_table(struct search *s, const struct table_meta *t)
+{
+	struct lookup *out = s->out;
+	const struct range_dels *dels;
+	int rc = table_cache_get(s->db->tables, t->number, &out->table);
+
+	if (rc)
+		return rc;
+	dels = table_range_dels(out->table.table);
+	if (dels) {
+		uint64_t covered = range_dels_covering(dels, s->key, s->sequence, NULL);
+
+		if (covered > s->covered)
+			s->covered = covered;
+	}
+	rc = table_get(out->table.table, s->key, SEEK_TRAILER(s->sequence), &out->hit);
+	if (!rc && out->hit.answer == TABLE_FOUND) {
+		out->trailer = out->hit.trailer;
+		out->value = out->hit.value;
+		out->in_table = true;
+		return verdict(s);
+	}
+	if (!rc && out->hit.answer == TABLE_FILTERED)
+		count(s->counters->filtered, 1);
+	else if (!rc)
+		count(s->counters->filter_false, 1);
+	table_cache_release(s->db->tables, &out->table);
+	if (rc)
+		return rc;
+	return s->covered ? LSM_NOT_FOUND : 1;
+}
+
+static int search_version(struct search *s, const struct version *v)
+{
+	const struct level *l0 = &v->levels[0];
+	int rc = 1;
+
+	for (size_t i = 0; rc > 0 && i < l0->n; i++) {
+		if (!table_before_key(l0->tables[i], s->key) && !table_after_key(l0->tables[i], s->key))
+			rc = search_table(s, l0->tables[i]);
+	}
+	for (unsigned level = 1; rc > 0 && level < LSM_LEVELS; level++) {
+		const struct level *l = &v->levels[level];
+		size_t i = l->n ? level_find(l, s->key) : 0;
+
+		if (i < l->n && !table_after_key(l->tables[i], s->key))
+			rc = search_table(s, l->tables[i]);
+	}
+	return rc;
+}
+
+int lookup(struct lsm_db *db, const struct superversion *sv, uint64_t sequence, struct lsm_slice key,
+	   struct read_counters *counters, struct lookup *ret)
+{
+	struct search s = { db, key, sequence, 0, counters, ret };
+	int rc;
+
+	*ret = (struct lookup){ 0 };
+	rc = search_memtable(&s, sv->mem);
+	for (unsigned i = 0; rc > 0 && i < sv->imm_n; i++)
+		rc = search_memtable(&s, sv->imm[i]);
+	if (rc > 0)
+		rc = search_version(&s, sv->version);
+	if (rc > 0)
+		rc = LSM_NOT_FOUND;
+	if (rc)
+		lookup_done(db, ret);
+	return rc;
+}
+
+void lookup_done(struct lsm_db *db, struct lookup *l)
+{
+	if (!l->in_table)
+		return;
+	table_hit_release(l->table.table, &l->hit);
+	table_cache_release(db->tables, &l->table);
+	l->in_table = false;
+}
+
+/* ---- values ---- */
+
+/* pin[0]: memory to free; pin[1], pin[2]: a block and the cache that holds it. */
+static int value_copy(struct lsm_slice s, struct lsm_value *ret)
+{
+	void *p = malloc(s.size ? s.size : 1);
+
+	if (!p)
+		return status_no_memory(s.size);
+	if (s.size)
+		memcpy(p, s.data, s.size);
+	*ret = (struct lsm_value){ p, s.size, { p, NULL, NULL } };
+	return LSM_OK;
+}
+
+static int value_of_blob(struct lsm_db *db, struct lsm_slice pointer, struct lsm_value *ret)
+{
+	struct blob_ptr ptr;
+	void *p;
+	int rc = blob_ptr_decode(pointer, NULL, &ptr);
+
+	if (rc)
+		return rc;
+	p = malloc(ptr.part_size ? ptr.part_size : 1);
+	if (!p)
+		return status_no_memory(ptr.part_size);
+	rc = segment_read(db->segments, &ptr, 0, p, ptr.part_size);
+	if (rc) {
+		free(p);
+		return rc;
+	}
+	*ret = (struct lsm_value){ p, ptr.part_size, { p, NULL, NULL } };
+	return LSM_OK;
+}
+
+/* Turns a look-up that succeeded into a value, and ends it. */
+static int value_of(struct lsm_db *db, struct lookup *l, struct lsm_value *ret)
+{
+	int rc;
+
+	if (trailer_type(l->trailer) == ENTRY_BLOB) {
+		rc = value_of_blob(db, l->value, ret);
+	} else if (l->in_table) {
+		/* The block stays pinned instead of being copied; the table may be closed meanwhile. */
+		*ret = (struct lsm_value){ l->value.data, l->value.size, { NULL, l->hit.pin.pin, db } };
+		table_cache_release(db->tables, &l->table);
+		l->in_table = false;
+		return LSM_OK;
+	} else {
+		rc = value_copy(l->value, ret);
+	}
+	lookup_done(db, l);
+	return rc;
+}
+
+void lsm_value_release(struct lsm_value *value)
+{
+	if (value->pin[2]) {
+		struct lsm_db *db = value->pin[2];
+		struct block_source *source = block_cache_source(db->blocks);
+		struct block_pin pin = { .pin = value->pin[1] };
+
+		source->release(source, &pin);
+	}
+	free(value->pin[0]);
+	*value = (struct lsm_value){ 0 };
+}
+
+/* ---- the calls ---- */
+
+/* The newest sequence number is asked for after the superversion: what it lacks is then newer than all it has. */
+static uint64_t sequence_at(struct lsm_db *db, const struct lsm_snapshot *snapshot)
+{
+	return snapshot ? snapshot->sequence : atomic_load_explicit(&db->last_sequence, memory_order_acquire);
+}
+
+static int get_at(struct lsm_db *db, const struct superversion *sv, uint64_t sequence, struct lsm_slice key,
+		  struct read_counters *counters, struct lsm_value *ret)
+{
+	struct lookup l;
+	int rc = check_key(key);
+
+	if (rc)
+		return rc;
+	count(counters->gets, 1);
+	rc = lookup(db, sv, sequence, key, counters, &l);
+	if (rc)
+		return rc;
+	count(counters->found, 1);
+	return value_of(db, &l, ret);
+}
+
+int lsm_get(struct lsm_db *db, const struct lsm_snapshot *snapshot, struct lsm_slice key, struct lsm_value *ret)
+{
+	unsigned slot = epoch_enter(db->epoch);
+	const struct superversion *sv = atomic_load(&db->current);
+	int rc = get_at(db, sv, sequence_at(db, snapshot), key, &db->reads[slot % READ_SLOTS], ret);
+
+	epoch_exit(db->epoch, slot);
+	return rc;
+}
+
+static int copy_range(struct lsm_db *db, const struct lookup *l, uint64_t offset, void *buf, size_t size,
+		      size_t *ret_copied, uint64_t *ret_size)
+{
+	struct blob_ptr ptr = { .part_size = l->value.size };
+	int rc = LSM_OK;
+
+	if (trailer_type(l->trailer) == ENTRY_BLOB)
+		rc = blob_ptr_decode(l->value, NULL, &ptr);
+	if (rc)
+		return rc;
+	if (offset >= ptr.part_size)
+		size = 0;
+	else if (size > ptr.part_size - offset)
+		size = ptr.part_size - offset;
+	if (size && trailer_type(l->trailer) == ENTRY_BLOB)
+		rc = segment_read(db->segments, &ptr, offset, buf, size);
+	else if (size)
+		memcpy(buf, (const uint8_t *)l->value.data + offset, size);
+	if (rc)
+		return rc;
+	*ret_copied = size;
+	if (ret_size)
+		*ret_size = ptr.part_size;
+	return LSM_OK;
+}
+
+int lsm_get_range(struct lsm_db *db, const struct lsm_snapshot *snapshot, struct lsm_slice key, uint64_t offset,
+		  void *buf, size_t size, size_t *ret_copied, uint64_t *ret_value_size)
+{
+	struct read_counters *counters;
+	const struct superversion *sv;
+	struct lookup l;
+	unsigned slot;
+	int rc = check_key(key);
+
+	if (rc)
+		return rc;
+	slot = epoch_enter(db->epoch);
+	sv = atomic_load(&db->current);
+	counters = &db->reads[slot % READ_SLOTS];
+	count(counters->gets, 1);
+	rc = lookup(db, sv, sequence_at(db, snapshot), key, counters, &l);
+	if (!rc) {
+		count(counters->found, 1);
+		rc = copy_range(db, &l, offset, buf, size, ret_copied, ret_value_size);
+		lookup_done(db, &l);
+	}
+	epoch_exit(db->epoch, slot);
+	return rc;
+}
+
+int lsm_multi_get(struct lsm_db *db, const struct lsm_snapshot *snapshot, size_t n, const struct lsm_slice *keys,
+		  struct lsm_value *values, int *codes)
+{
+	unsigned slot = epoch_enter(db->epoch);
+	const struct superversion *sv = atomic_load(&db->current);
+	uint64_t sequence = sequence_at(db, snapshot);
+	struct lsm_error first = { 0 };
+
+	for (size_t i = 0; i < n; i++) {
+		codes[i] = get_at(db, sv, sequence, keys[i], &db->reads[slot % READ_SLOTS], &values[i]);
+		if (codes[i] && codes[i] != LSM_NOT_FOUND && !first.code)
+			first = *lsm_last_error();
+	}
+	epoch_exit(db->epoch, slot);
+	return first.code ? status_adopt(&first) : LSM_OK;
+}

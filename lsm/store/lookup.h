@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef LSM_STORE_LOOKUP_H
+#define LSM_STORE_LOOKUP_H
+/* lookup - finds the newest visible version of one key: memtables, then tables, the newest first. */
+#include "lsm/store/db.h"
+
+struct lookup {
+	uint64_t trailer;
+	struct lsm_slice value; /* of a memtable: while the superversion lives; of a table: until lookup_done() */
+	bool in_table;
+	struct table_pin table;
+	struct table_hit hit;
+};
+
+/* LSM_NOT_FOUND also for a deleted key. `sv` is pinned by the caller; on LSM_OK end with lookup_done(). */
+int lookup(struct lsm_db *db, const struct superversion *sv, uint64_t sequence, struct lsm_slice key,
+	   struct read_counters *counters, struct lookup *ret);
+void lookup_done(struct lsm_db *db, struct lookup *l);
+
+#endif

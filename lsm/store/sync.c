@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: MIT */
+#include <stdlib.h>
+
+#include "lsm/store/db.h"
+
+/* ---- large values, written as they come ---- */
+
+/* direct lock. */
+static int add_unsynced(struct lsm_db *db, struct blob_segment *segment)
+{
+	struct blob_segment **p = realloc(db->unsynced, (db->unsynced_n + 1) * sizeof(*p));
+
+	if (!p)
+		return status_no_memory((db->unsynced_n + 1) * sizeof(*p));
+	db->unsynced = p;
+	segment_hold(segment);
+	p[db->unsynced_n++] = segment;
+	return LSM_OK;
+}
+
+/* The open direct segment, a new one if the last is full. direct lock. */
+static int direct_open(struct lsm_db *db, struct blob_segment **ret)
+{
+	struct blob_segment *seg = db->direct_segment, *opened = NULL;
+	int rc;
+
+	if (seg && atomic_load(&seg->file_bytes) < db->options.blob_segment_bytes) {
+		*ret = seg;
+		return LSM_OK;
+	}
+	rc = segment_create(db->segments, new_number(db), &opened);
+	if (!rc)
+		rc = add_unsynced(db, opened);
+	if (rc) {
+		segment_release(opened);
+		return rc;
+	}
+	if (seg) {
+		segment_seal(seg);
+		segment_release(seg);
+	}
+	db->direct_segment = *ret = opened;
+	return LSM_OK;
+}
+
+int direct_adopt(void *ctx, struct blob_segment *segment)
+{
+	struct lsm_db *db = ctx;
+	int rc;
+
+	mutex_lock(&db->direct);
+	rc = add_unsynced(db, segment);
+	mutex_unlock(&db->direct);
+	return rc;
+}
+
+int direct_add(struct lsm_db *db, struct lsm_slice value, struct blob_ptr *ret, struct blob_segment **ret_segment)
+{
+	struct blob_segment *seg;
+	int rc = db_check_writable(db);
+
+	if (rc)
+		return rc;
+	mutex_lock(&db->direct);
+	rc = direct_open(db, &seg);
+	if (!rc)
+		rc = segment_add(seg, value, ret);
+	if (!rc) {
+		segment_hold(seg);
+		*ret_segment = seg;
+	}
+	mutex_unlock(&db->direct);
+	return rc;
+}
+
+void direct_seal(struct lsm_db *db)
+{
+	struct blob_segment *seg;
+
+	mutex_lock(&db->direct);
+	seg = db->direct_segment;
+	db->direct_segment = NULL;
+	if (seg)
+		segment_seal(seg);
+	mutex_unlock(&db->direct);
+	segment_release(seg);
+}
+
+/* A value is written before its log record, so the list holds the segments of all records that are in the log now. */
+static int hold_unsynced(struct lsm_db *db, bool sealed_only, struct blob_segment ***ret, size_t *ret_n)
+{
+	struct blob_segment **list;
+	size_t n = 0;
+
+	mutex_lock(&db->direct);
+	list = malloc((db->unsynced_n + 1) * sizeof(*list));
+	for (size_t i = 0; list && i < db->unsynced_n; i++) {
+		if (sealed_only && db->unsynced[i] == db->direct_segment)
+			continue;
+		list[n] = db->unsynced[i];
+		segment_hold(list[n++]);
+	}
+	mutex_unlock(&db->direct);
+	*ret = list;
+	*ret_n = n;
+	return list ? LSM_OK : status_no_memory(sizeof(*list));
+}
+
+/* The segment was synced: it leaves the list, unless it is open and more may come. */
+static void forget_synced(struct lsm_db *db, struct blob_segment *seg)
+{
+	struct blob_segment *removed = NULL;
+
+	mutex_lock(&db->direct);
+	for (size_t i = 0; seg != db->direct_segment && !removed && i < db->unsynced_n; i++) {
+		if (db->unsynced[i] == seg) {
+			removed = seg;
+			db->unsynced[i] = db->unsynced[--db->unsynced_n];
+		}
+	}
+	mutex_unlock(&db->direct);
+	segment_release(removed);
+}
+
+int direct_sync(struct lsm_db *db, bool sealed_only)
+{
+	struct blob_segment **list;
+	size_t n;
+	int rc = hold_unsynced(db, sealed_only, &list, &n);
+
+	for (size_t i = 0; i < n; i++) {
+		/* What was open when it was synced may have been sealed since with more in it: asked before. */
+		bool sealed = atomic_load(&list[i]->sealed);
+
+		if (!rc)
+			rc = segment_sync(list[i]);
+		if (!rc && sealed)
+			forget_synced(db, list[i]);
+		segment_release(list[i]);
+	}
+	free(list);
+	/* The kernel may have dropped the pages and call them clean: a second try would lie. */
+	return rc && rc != LSM_NO_MEMORY ? db_fail(db) : rc;
+}
+
+/* ---- sync ---- */
+
+/* One round for everybody whose records are in the log by now: first what the log refers to, then the log. */
+static int sync_round(struct lsm_db *db, uint64_t lsn)
+{
+	int rc = direct_sync(db, false);
+
+	if (!rc)
+		rc = wal_sync(db->wal, lsn);
+	if (rc)
+		return rc == LSM_NO_MEMORY ? rc : db_fail(db);
+	count(db->syncs_done, 1);
+	/* The mark is for a later recovery and need not be durable itself: acked_lsn stays before it. */
+	mutex_lock(&db->commit);
+	rc = wal_mark(db->wal, lsn);
+	mutex_unlock(&db->commit);
+	return rc;
+}
+
+int sync_to(struct lsm_db *db, uint64_t lsn)
+{
+	uint64_t target;
+	int rc = LSM_OK;
+
+	count(db->syncs_asked, 1);
+	mutex_lock(&db->sync);
+	while (!rc && db->durable_lsn < lsn) {
+		if (atomic_load(&db->failed)) {
+			rc = db_check_writable(db);
+		} else if (db->syncing) {
+			cond_wait(&db->sync_done, &db->sync);
+		} else {
+			db->syncing = true;
+			mutex_unlock(&db->sync);
+			target = atomic_load_explicit(&db->acked_lsn, memory_order_acquire);
+			rc = sync_round(db, target);
+			mutex_lock(&db->sync);
+			db->syncing = false;
+			if (!rc)
+				db->durable_lsn = target;
+			cond_broadcast(&db->sync_done);
+		}
+	}
+	mutex_unlock(&db->sync);
+	return rc;
+}
+
+int lsm_sync(struct lsm_db *db)
+{
+	int rc = db_check_writable(db);
+
+	return rc ? rc : sync_to(db, atomic_load_explicit(&db->acked_lsn, memory_order_acquire));
+}

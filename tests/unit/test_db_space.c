@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: MIT */
+/* Space: what is overwritten or deleted is given back, without anybody's call where it is large. */
+#include "tests/support/db_test.h"
+
+#include <time.h>
+
+static uint64_t table_bytes(struct db_test *t)
+{
+	struct lsm_stats st = stats_of(t);
+	uint64_t bytes = 0;
+
+	for (int i = 0; i < LSM_LEVELS; i++)
+		bytes += st.levels[i].bytes;
+	return bytes;
+}
+
+/* Waits for background work to bring the blob segments down to `bytes`. */
+static bool blobs_shrink_to(struct db_test *t, uint64_t bytes)
+{
+	for (int i = 0; i < 200 && stats_of(t).blob_bytes > bytes; i++)
+		usleep(50000);
+	return stats_of(t).blob_bytes <= bytes;
+}
+
+/* 80 MB written over 1 MB of live values: segments must not pile up. */
+static void test_overwritten_blobs_are_reclaimed(void **state)
+{
+	enum { KEYS = 50, SIZE = 20000, ROUNDS = 80 };
+	struct db_test *t = *state;
+	uint64_t highest = 0;
+
+	for (uint64_t round = 0; round < ROUNDS; round++) {
+		for (uint64_t i = 0; i < KEYS; i++)
+			put_bytes(t, key_n(i), round * KEYS + i, SIZE);
+		if (stats_of(t).blob_bytes > highest)
+			highest = stats_of(t).blob_bytes;
+	}
+	print_message("blob segments: at most %llu bytes, of %d live\n", (unsigned long long)highest, KEYS * SIZE);
+	assert_true(stats_of(t).blob_bytes_written >= (uint64_t)ROUNDS * KEYS * SIZE);
+	/* Pointers in memtables and young tables keep segments alive: bounded, if not tight, while writing goes on. */
+	assert_true(highest < (uint64_t)ROUNDS * KEYS * SIZE);
+	assert_ok(lsm_compact_range(t->db, S(""), S("")));
+	assert_true(blobs_shrink_to(t, 4 * KEYS * SIZE));
+	for (uint64_t i = 0; i < KEYS; i++)
+		expect_bytes(t, key_n(i), (ROUNDS - 1) * KEYS + i, SIZE);
+	db_reopen(t);
+	for (uint64_t i = 0; i < KEYS; i++)
+		expect_bytes(t, key_n(i), (ROUNDS - 1) * KEYS + i, SIZE);
+}
+
+/* The same without a flush or compaction asked for: small writes beside the large ones let memtables turn over. */
+static void test_blobs_are_reclaimed_by_themselves(void **state)
+{
+	enum { KEYS = 100, SIZE = 20000, ROUNDS = 60 };
+	struct db_test *t = *state;
+	uint64_t small = 0;
+
+	for (uint64_t round = 0; round < ROUNDS; round++)
+		for (uint64_t i = 0; i < KEYS; i++) {
+			put_bytes(t, key_n(i), round * KEYS + i, SIZE);
+			for (int n = 0; n < 3; n++, small++)
+				put_bytes(t, key_n(1000 + small % 5000), small, 300);
+		}
+	print_message("blob bytes %llu, live %llu\n", (unsigned long long)stats_of(t).blob_bytes,
+		      (unsigned long long)stats_of(t).blob_live_bytes);
+	assert_true(blobs_shrink_to(t, 10 * KEYS * SIZE)); /* of 120 MB that were written over 2 MB */
+	for (uint64_t i = 0; i < KEYS; i++)
+		expect_bytes(t, key_n(i), (ROUNDS - 1) * KEYS + i, SIZE);
+}
+
+static void test_nothing_left_after_deleting_all(void **state)
+{
+	struct db_test *t = *state;
+
+	for (uint64_t i = 0; i < 3000; i++)
+		put_bytes(t, key_n(i), i, i % 20 ? 300 : 30000);
+	assert_ok(lsm_flush(t->db));
+	for (uint64_t i = 0; i < 3000; i++)
+		assert_ok(lsm_delete(t->db, key_n(i), 0));
+	assert_ok(lsm_compact_range(t->db, S(""), S("")));
+	expect_keys(t, NULL, "");
+	assert_true(table_bytes(t) < 10000);
+	assert_true(blobs_shrink_to(t, 64 << 10));
+	db_close(t);
+	assert_true(files_bytes(t->store, ".sst") < 10000);
+	assert_true(files_bytes(t->store, ".blob") < 64 << 10);
+	assert_true(files_bytes(t->store, NULL) < 512 << 10); /* of the log, too, one segment is left */
+	db_open(t);
+	expect_keys(t, NULL, "");
+}
+
+static void test_range_delete_gives_all_back(void **state)
+{
+	struct db_test *t = *state;
+
+	for (uint64_t i = 0; i < 20000; i++)
+		put_bytes(t, key_n(i), i, i % 200 ? 200 : 30000);
+	assert_true(table_bytes(t) + stats_of(t).blob_bytes > 5000000);
+	assert_ok(lsm_delete_range(t->db, S("a"), S("z"), 0));
+	assert_ok(lsm_compact_range(t->db, S(""), S("")));
+	assert_true(table_bytes(t) < 10000);
+	assert_true(blobs_shrink_to(t, 64 << 10));
+}
+
+/* A snapshot keeps what it sees, and no longer than it lives. */
+static void test_snapshot_holds_space(void **state)
+{
+	struct db_test *t = *state;
+	struct lsm_snapshot *snapshot = NULL;
+	struct lsm_value v = { 0 };
+
+	for (uint64_t i = 0; i < 100; i++)
+		put_bytes(t, key_n(i), i, 20000);
+	assert_ok(lsm_snapshot_new(t->db, &snapshot));
+	assert_ok(lsm_delete_range(t->db, S("a"), S("z"), 0));
+	assert_ok(lsm_compact_range(t->db, S(""), S("")));
+	for (uint64_t i = 0; i < 100; i++) {
+		uint8_t *want = bytes_new(i, 20000);
+
+		assert_ok(lsm_get(t->db, snapshot, key_n(i), &v));
+		assert_int_equal(v.size, 20000);
+		assert_memory_equal(v.data, want, 20000);
+		lsm_value_release(&v);
+		free(want);
+	}
+	assert_true(stats_of(t).blob_bytes >= 100 * 20000);
+	lsm_snapshot_free(t->db, snapshot);
+	assert_ok(lsm_compact_range(t->db, S(""), S("")));
+	assert_true(blobs_shrink_to(t, 64 << 10));
+}
+
+/* Tombstones that a snapshot kept go when it is gone, also where the tables between theirs have none. */
+static void test_tombstones_in_the_last_level(void **state)
+{
+	enum { KEYS = 6000 };
+	struct db_test *t = *state;
+	struct lsm_snapshot *snapshot = NULL;
+	uint64_t before;
+
+	for (uint64_t i = 0; i < KEYS; i++)
+		put_bytes(t, key_n(i), i, 200);
+	assert_ok(lsm_compact_range(t->db, S(""), S("")));
+	assert_ok(lsm_snapshot_new(t->db, &snapshot));
+	for (uint64_t i = 0; i < KEYS; i++)
+		if (i / 1000 % 2)
+			assert_ok(lsm_delete(t->db, key_n(i), 0));
+	assert_ok(lsm_compact_range(t->db, S(""), S("")));
+	before = table_bytes(t);
+	lsm_snapshot_free(t->db, snapshot);
+	assert_ok(lsm_compact_range(t->db, S(""), S("")));
+	print_message("tables: %llu bytes, %llu after the snapshot\n", (unsigned long long)before,
+		      (unsigned long long)table_bytes(t));
+	assert_true(table_bytes(t) < before * 6 / 10);
+	for (uint64_t i = 0; i < KEYS; i += 100) {
+		struct lsm_value v = { 0 };
+
+		if (i / 1000 % 2)
+			assert_code(lsm_get(t->db, NULL, key_n(i), &v), LSM_NOT_FOUND);
+		else
+			expect_bytes(t, key_n(i), i, 200);
+	}
+	db_reopen(t);
+	expect_bytes(t, key_n(KEYS - 1001), KEYS - 1001, 200);
+}
+
+/* What the statistics call disk_bytes is what is on the disk. */
+static void test_disk_bytes(void **state)
+{
+	struct db_test *t = *state;
+	uint64_t said, found;
+
+	for (uint64_t i = 0; i < 5000; i++)
+		put_bytes(t, key_n(i), i, i % 50 ? 200 : 20000);
+	assert_ok(lsm_compact_range(t->db, S(""), S("")));
+	said = stats_of(t).disk_bytes;
+	found = files_bytes(t->store, NULL);
+	print_message("disk_bytes %llu, found %llu\n", (unsigned long long)said, (unsigned long long)found);
+	assert_true(said <= found + found / 10 && said >= found - found / 10);
+}
+
+/* Overwriting small values for a while doesn't multiply the tables: levels are compacted by themselves. */
+static void test_overwritten_tables_are_compacted(void **state)
+{
+	enum { KEYS = 5000, SIZE = 200, ROUNDS = 40 };
+	struct db_test *t = *state;
+
+	for (uint64_t round = 0; round < ROUNDS; round++)
+		for (uint64_t i = 0; i < KEYS; i++)
+			put_bytes(t, key_n(i * 7919 % KEYS), i, SIZE);
+	for (int i = 0; i < 100 && table_bytes(t) > 4 * KEYS * SIZE; i++)
+		usleep(50000);
+	print_message("tables: %llu bytes of %d live\n", (unsigned long long)table_bytes(t), KEYS * SIZE);
+	assert_true(table_bytes(t) <= 4 * KEYS * SIZE);
+	assert_true(stats_of(t).compactions > 0);
+}
+
+/* A file's own overhead is no garbage: the smallest values in the smallest segment are left in peace. */
+static void test_small_blobs_are_not_garbage(void **state)
+{
+	struct db_test *t = *state;
+	uint64_t before;
+
+	db_close(t);
+	t->options.blob_min_bytes = 64;
+	db_open(t);
+	put_bytes(t, key_n(1), 1, 64);
+	assert_ok(lsm_compact_range(t->db, S(""), S("")));
+	usleep(300000);
+	before = stats_of(t).compactions;
+	put_bytes(t, key_n(2), 2, 64); /* wakes whoever waits for work */
+	usleep(1500000);
+	assert_int_equal(stats_of(t).compactions, before);
+	expect_bytes(t, key_n(1), 1, 64);
+}
+
+int main(void)
+{
+#define T(fn) cmocka_unit_test_setup_teardown(fn, db_setup, db_teardown)
+	const struct CMUnitTest tests[] = {
+		T(test_overwritten_blobs_are_reclaimed),
+		T(test_blobs_are_reclaimed_by_themselves),
+		T(test_nothing_left_after_deleting_all),
+		T(test_range_delete_gives_all_back),
+		T(test_snapshot_holds_space),
+		T(test_tombstones_in_the_last_level),
+		T(test_disk_bytes),
+		T(test_small_blobs_are_not_garbage),
+		T(test_overwritten_tables_are_compacted),
+	};
+
+	return cmocka_run_group_tests_name("db_space", tests, NULL, NULL);
+}
