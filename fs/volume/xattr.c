@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: MIT */
+#include <sys/xattr.h>
+
+#include "fs/volume/internal.h"
+
+static int xattr_name_check(const char *name)
+{
+	size_t size = strlen(name);
+
+	return size == 0 || size > VOL_XATTR_NAME_MAX ? -ERANGE : 0;
+}
+
+/* 0 when there is one, -ENODATA */
+static int xattr_find(struct volume *v, const struct node *node, const struct schema_key *key)
+{
+	struct row_value value;
+	int r;
+
+	if (node->i.xattrs == 0)
+		return -ENODATA;
+	r = v->rows->ops->get(v->rows, row_key(key), &value);
+	if (r == 0)
+		v->rows->ops->value_release(v->rows, &value);
+	return r == -ENOENT ? -ENODATA : r;
+}
+
+static int set_rows(struct change *c, struct node *node, const struct schema_key *key, const void *value, size_t size,
+		    int flags)
+{
+	int r;
+
+	r = xattr_find(c->v, node, key);
+	if (r < 0 && r != -ENODATA)
+		return r;
+	if (r == 0 && flags & XATTR_CREATE)
+		return -EEXIST;
+	if (r == -ENODATA) {
+		if (flags & XATTR_REPLACE)
+			return -ENODATA;
+		if (node->i.xattrs == UINT32_MAX)
+			return -ENOSPC;
+		node->i.xattrs++;
+	}
+	node->i.ctime = c->now;
+	r = change_put(c, key, value, size);
+	return r < 0 ? r : node_put(c, node);
+}
+
+int volume_setxattr(struct volume *v, vol_ino ino, const char *name, const void *value, size_t size, int flags)
+{
+	struct node node = { 0 };
+	struct schema_key key;
+	struct locked locked;
+	struct change c;
+	int r;
+
+	if ((flags & ~(XATTR_CREATE | XATTR_REPLACE)) || flags == (XATTR_CREATE | XATTR_REPLACE))
+		return -EINVAL;
+	if (size > VOL_XATTR_VALUE_MAX)
+		return -E2BIG;
+	r = xattr_name_check(name);
+	if (r == 0)
+		r = change_begin(&c, v);
+	if (r < 0)
+		return r;
+	inode_lock(v, &locked, ino);
+	schema_key_xattr(&key, ino, name, strlen(name));
+	r = node_load(v, ino, &node);
+	if (r == 0)
+		r = set_rows(&c, &node, &key, value, size, flags);
+	if (r == 0)
+		r = change_commit(&c);
+	node_done(&node);
+	inodes_unlock(v, &locked);
+	change_end(&c);
+	return r;
+}
+
+int volume_removexattr(struct volume *v, vol_ino ino, const char *name)
+{
+	struct node node = { 0 };
+	struct schema_key key;
+	struct locked locked;
+	struct change c;
+	int r;
+
+	r = xattr_name_check(name);
+	if (r == 0)
+		r = change_begin(&c, v);
+	if (r < 0)
+		return r;
+	inode_lock(v, &locked, ino);
+	schema_key_xattr(&key, ino, name, strlen(name));
+	r = node_load(v, ino, &node);
+	if (r == 0)
+		r = xattr_find(v, &node, &key);
+	if (r < 0)
+		goto out;
+	node.i.xattrs--;
+	node.i.ctime = c.now;
+	r = change_delete(&c, &key);
+	if (r == 0)
+		r = node_put(&c, &node);
+	if (r == 0)
+		r = change_commit(&c);
+out:
+	node_done(&node);
+	inodes_unlock(v, &locked);
+	change_end(&c);
+	return r;
+}
+
+/* The inode says when there are none: programs and the kernel ask for those far more often than they are there. */
+static int has_xattrs(struct volume *v, vol_ino ino)
+{
+	struct node node;
+	int r;
+
+	r = node_load(v, ino, &node);
+	if (r < 0)
+		return r;
+	r = node.i.xattrs > 0;
+	node_done(&node);
+	return r;
+}
+
+int volume_getxattr(struct volume *v, vol_ino ino, const char *name, void *buf, size_t size, size_t *ret_size)
+{
+	struct row_value value;
+	struct schema_key key;
+	int r;
+
+	r = xattr_name_check(name);
+	if (r < 0)
+		return r;
+	r = has_xattrs(v, ino);
+	if (r <= 0)
+		return r < 0 ? r : -ENODATA;
+	schema_key_xattr(&key, ino, name, strlen(name));
+	r = v->rows->ops->get(v->rows, row_key(&key), &value);
+	if (r < 0)
+		return r == -ENOENT ? -ENODATA : r;
+	if (size == 0)
+		*ret_size = value.size;
+	else if (value.size > size)
+		r = -ERANGE;
+	else {
+		memcpy(buf, value.data, value.size);
+		*ret_size = value.size;
+	}
+	v->rows->ops->value_release(v->rows, &value);
+	return r;
+}
+
+/* The names, each with a NUL; `size` 0: only their sizes. */
+static int list_names(struct volume *v, struct rows_iter *it, char *buf, size_t size, size_t *ret_size)
+{
+	const struct rows_ops *ops = v->rows->ops;
+	size_t used = 0, name_size;
+	const char *name;
+	int r = 0;
+
+	while (r == 0 && ops->iter_valid(it)) {
+		struct row_key key = ops->iter_key(it);
+
+		r = schema_xattr_of_key(key.data, key.size, &name, &name_size);
+		if (r < 0)
+			return r;
+		if (size > 0) {
+			if (name_size + 1 > size - used)
+				return -ERANGE;
+			memcpy(buf + used, name, name_size);
+			buf[used + name_size] = 0;
+		}
+		used += name_size + 1;
+		r = ops->iter_next(it);
+	}
+	if (r == 0)
+		*ret_size = used;
+	return r;
+}
+
+int volume_listxattr(struct volume *v, vol_ino ino, char *buf, size_t size, size_t *ret_size)
+{
+	struct schema_key begin, end;
+	struct rows_iter *it = NULL;
+	int r;
+
+	r = has_xattrs(v, ino);
+	if (r <= 0) {
+		if (r == 0)
+			*ret_size = 0;
+		return r;
+	}
+	schema_key_xattr(&begin, ino, "", 0);
+	schema_key_xattr_end(&end, ino);
+	r = v->rows->ops->iter_new(v->rows, row_key(&begin), row_key(&end), &it);
+	if (r < 0)
+		return r;
+	r = v->rows->ops->iter_seek(it, row_key(&begin));
+	if (r == 0)
+		r = list_names(v, it, buf, size, ret_size);
+	v->rows->ops->iter_free(it);
+	return r;
+}

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: MIT */
+#include <linux/fs.h>
+
+#include "tests/support/volume_fixture.h"
+
+static int do_rename(struct fixture *f, vol_ino from, const char *name, vol_ino to, const char *new_name,
+		     unsigned flags, vol_ino *ret_gone)
+{
+	struct vol_gone gone = { UINT64_MAX };
+	int r = volume_rename(f->v, from, name, to, new_name, flags, &gone);
+
+	*ret_gone = gone.ino;
+	return r;
+}
+
+/* `ret_gone` must be 0 */
+static int plain_rename(struct fixture *f, vol_ino from, const char *name, vol_ino to, const char *new_name,
+			unsigned flags)
+{
+	vol_ino gone;
+	int r = do_rename(f, from, name, to, new_name, flags, &gone);
+
+	assert_true(r < 0 ? gone == UINT64_MAX : gone == 0);
+	return r;
+}
+
+static vol_ino parent_of(struct fixture *f, vol_ino dir)
+{
+	return ino_of(f, dir, "..");
+}
+
+static void test_file(void **state)
+{
+	struct fixture *f = *state;
+	vol_ino dir = make_dir(f, VOL_ROOT, "dir"), file = make_file(f, VOL_ROOT, "a");
+	struct vol_attr before = attr_of(f, file), root = attr_of(f, VOL_ROOT), attr;
+	uint64_t commits = rows_mem_commits(f->rows);
+
+	assert_int_equal(plain_rename(f, VOL_ROOT, "a", dir, "b", 0), 0);
+	assert_int_equal(rows_mem_commits(f->rows) - commits, 1);
+	assert_int_equal(ino_of(f, VOL_ROOT, "a"), 0);
+	assert_int_equal(ino_of(f, dir, "b"), file);
+	attr = attr_of(f, file);
+	assert_true(later(attr.ctime, before.ctime) && same(attr.mtime, before.mtime));
+	assert_true(later(attr_of(f, VOL_ROOT).mtime, root.mtime));
+	assert_true(same(attr_of(f, VOL_ROOT).mtime, attr_of(f, dir).ctime));
+	assert_int_equal(plain_rename(f, VOL_ROOT, "a", dir, "c", 0), -ENOENT);
+	assert_int_equal(plain_rename(f, dir, "b", dir, "c", 0), 0);
+	assert_int_equal(ino_of(f, dir, "c"), file);
+	assert_int_equal(attr_of(f, dir).size, 1);
+}
+
+static void test_over_file(void **state)
+{
+	struct fixture *f = *state;
+	vol_ino a = make_file(f, VOL_ROOT, "a"), b = make_file(f, VOL_ROOT, "b"), gone;
+
+	assert_int_equal(plain_rename(f, VOL_ROOT, "a", VOL_ROOT, "b", RENAME_NOREPLACE), -EEXIST);
+	assert_int_equal(do_rename(f, VOL_ROOT, "a", VOL_ROOT, "b", 0, &gone), 0);
+	assert_int_equal(gone, b);
+	assert_int_equal(attr_of(f, b).nlink, 0);
+	assert_int_equal(ino_of(f, VOL_ROOT, "b"), a);
+	assert_int_equal(attr_of(f, VOL_ROOT).size, 1);
+	assert_int_equal(plain_rename(f, VOL_ROOT, "b", VOL_ROOT, "a", RENAME_NOREPLACE), 0);
+	fixture_reopen(f); /* reclaims b */
+	assert_int_equal(row_count(f), 3 + 2);
+}
+
+static void test_same_inode(void **state)
+{
+	struct fixture *f = *state;
+	vol_ino a = make_file(f, VOL_ROOT, "a");
+	uint64_t commits;
+	struct vol_attr attr;
+
+	assert_int_equal(volume_link(f->v, a, VOL_ROOT, "b", &attr), 0);
+	commits = rows_mem_commits(f->rows);
+	assert_int_equal(plain_rename(f, VOL_ROOT, "a", VOL_ROOT, "b", 0), 0);
+	assert_int_equal(plain_rename(f, VOL_ROOT, "a", VOL_ROOT, "a", 0), 0);
+	assert_int_equal(plain_rename(f, VOL_ROOT, "a", VOL_ROOT, "b", RENAME_EXCHANGE), 0);
+	assert_int_equal(plain_rename(f, VOL_ROOT, "a", VOL_ROOT, "a", RENAME_NOREPLACE), -EEXIST);
+	assert_int_equal(rows_mem_commits(f->rows), commits);
+	assert_int_equal(attr_of(f, a).nlink, 2);
+}
+
+static void test_types(void **state)
+{
+	struct fixture *f = *state;
+	vol_ino full = make_dir(f, VOL_ROOT, "full"), empty = make_dir(f, VOL_ROOT, "empty"), gone;
+
+	make_file(f, VOL_ROOT, "file");
+	make_file(f, full, "x");
+	assert_int_equal(plain_rename(f, VOL_ROOT, "file", VOL_ROOT, "empty", 0), -EISDIR);
+	assert_int_equal(plain_rename(f, VOL_ROOT, "empty", VOL_ROOT, "file", 0), -ENOTDIR);
+	assert_int_equal(plain_rename(f, VOL_ROOT, "empty", VOL_ROOT, "full", 0), -ENOTEMPTY);
+	assert_int_equal(do_rename(f, VOL_ROOT, "full", VOL_ROOT, "empty", 0, &gone), 0);
+	assert_int_equal(gone, empty);
+	assert_int_equal(attr_of(f, empty).nlink, 0);
+	assert_int_equal(attr_of(f, VOL_ROOT).nlink, 3);
+	assert_int_equal(attr_of(f, VOL_ROOT).size, 2);
+	assert_int_equal(ino_of(f, VOL_ROOT, "empty"), full);
+}
+
+static void test_directory_moves(void **state)
+{
+	struct fixture *f = *state;
+	vol_ino a = make_dir(f, VOL_ROOT, "a"), b = make_dir(f, VOL_ROOT, "b"), sub = make_dir(f, a, "sub");
+	vol_ino file = make_file(f, sub, "file");
+	uint64_t operations = rows_mem_operations(f->rows);
+
+	assert_int_equal(plain_rename(f, a, "sub", b, "moved", 0), 0);
+	/* two entries, two parents, the directory itself: however much hangs below */
+	assert_int_equal(rows_mem_operations(f->rows) - operations, 5);
+	assert_int_equal(attr_of(f, a).nlink, 2);
+	assert_int_equal(attr_of(f, b).nlink, 3);
+	assert_int_equal(parent_of(f, sub), b);
+	assert_int_equal(ino_of(f, sub, "file"), file);
+	assert_int_equal(plain_rename(f, b, "moved", b, "again", 0), 0);
+	assert_int_equal(attr_of(f, b).nlink, 3);
+}
+
+static void test_loops(void **state)
+{
+	struct fixture *f = *state;
+	vol_ino a = make_dir(f, VOL_ROOT, "a"), b = make_dir(f, a, "b"), c = make_dir(f, b, "c");
+
+	make_dir(f, VOL_ROOT, "other");
+	assert_int_equal(plain_rename(f, VOL_ROOT, "a", a, "x", 0), -EINVAL);
+	assert_int_equal(plain_rename(f, VOL_ROOT, "a", c, "x", 0), -EINVAL);
+	assert_int_equal(plain_rename(f, VOL_ROOT, "a", b, "c", RENAME_EXCHANGE), -EINVAL);
+	assert_int_equal(plain_rename(f, b, "c", VOL_ROOT, "a", RENAME_EXCHANGE), -EINVAL);
+	assert_int_equal(plain_rename(f, b, "c", VOL_ROOT, "a", 0), -ENOTEMPTY);
+	assert_int_equal(plain_rename(f, a, "b", VOL_ROOT, "b", 0), 0); /* upwards is fine */
+	assert_int_equal(plain_rename(f, VOL_ROOT, "a", c, "a", 0), 0);
+	assert_int_equal(parent_of(f, a), c);
+}
+
+static void test_exchange(void **state)
+{
+	struct fixture *f = *state;
+	vol_ino a = make_dir(f, VOL_ROOT, "a"), b = make_dir(f, VOL_ROOT, "b");
+	vol_ino dir = make_dir(f, a, "x"), file = make_file(f, b, "y");
+
+	assert_int_equal(plain_rename(f, a, "x", b, "none", RENAME_EXCHANGE), -ENOENT);
+	assert_int_equal(plain_rename(f, a, "x", b, "y", RENAME_EXCHANGE), 0);
+	assert_int_equal(ino_of(f, a, "x"), file);
+	assert_int_equal(ino_of(f, b, "y"), dir);
+	assert_int_equal(parent_of(f, dir), b);
+	assert_int_equal(attr_of(f, a).nlink, 2);
+	assert_int_equal(attr_of(f, b).nlink, 3);
+	assert_int_equal(plain_rename(f, a, "x", b, "y", RENAME_EXCHANGE), 0); /* the other way round */
+	assert_int_equal(ino_of(f, a, "x"), dir);
+	assert_int_equal(attr_of(f, a).nlink, 3);
+	assert_int_equal(plain_rename(f, VOL_ROOT, "a", VOL_ROOT, "b", RENAME_EXCHANGE), 0);
+	assert_int_equal(ino_of(f, VOL_ROOT, "a"), b);
+	assert_int_equal(attr_of(f, VOL_ROOT).size, 2);
+}
+
+static void test_bad_arguments(void **state)
+{
+	struct fixture *f = *state;
+
+	make_file(f, VOL_ROOT, "a");
+	assert_int_equal(plain_rename(f, VOL_ROOT, "a", VOL_ROOT, "b", RENAME_WHITEOUT), -EINVAL);
+	assert_int_equal(plain_rename(f, VOL_ROOT, "a", VOL_ROOT, "b", RENAME_NOREPLACE | RENAME_EXCHANGE), -EINVAL);
+	assert_int_equal(plain_rename(f, VOL_ROOT, ".", VOL_ROOT, "b", 0), -EBUSY);
+	assert_int_equal(plain_rename(f, VOL_ROOT, "a", VOL_ROOT, "..", 0), -EBUSY);
+	assert_int_equal(plain_rename(f, VOL_ROOT, "a", VOL_ROOT, "", 0), -EINVAL);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		volume_test(test_file),     volume_test(test_over_file),       volume_test(test_same_inode),
+		volume_test(test_types),    volume_test(test_directory_moves), volume_test(test_loops),
+		volume_test(test_exchange), volume_test(test_bad_arguments),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
