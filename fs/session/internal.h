@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef LSMFS_SESSION_INTERNAL_H
+#define LSMFS_SESSION_INTERNAL_H
+/*
+ * What the files of the session share. A node id of FUSE is the volume's inode number, the root excepted; nothing is
+ * kept for an open file, so a handle is always 0.
+ */
+#define FUSE_USE_VERSION FUSE_MAKE_VERSION(3, 14)
+#include <fuse_lowlevel.h>
+
+#include "fs/session/inode_table.h"
+#include "fs/session/session.h"
+#include "fs/volume/volume.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+struct session {
+	struct volume *volume;
+	struct inode_table *inodes;
+	struct session_options options; /* fuse_options is NULL here */
+	struct fuse_session *fuse;
+	char *dir;                /* where it is mounted; NULL: nowhere */
+	bool no_open, no_opendir; /* the kernel can do without OPEN and RELEASE; set by INIT */
+	pthread_t main_thread;    /* the one that runs the loop */
+	atomic_bool stop_asked;   /* by a signal */
+	atomic_bool ended;        /* the loop has returned */
+};
+
+/* attr.c */
+vol_ino ino_of_node(fuse_ino_t node);
+fuse_ino_t node_of_ino(vol_ino ino);
+void attr_to_stat(const struct vol_attr *attr, struct stat *ret);
+void attr_to_entry(const struct vol_attr *attr, struct fuse_entry_param *ret);
+/* For all that the kernel may keep for as long as it likes. */
+#define CACHE_SECONDS (10.0 * 365 * 24 * 3600)
+
+/* reply.c */
+struct session *session_of(fuse_req_t req);
+/* Answers with the inode that a look-up found or an operation made, and counts the look-up. `epoch` is the inode
+ * table's from before the volume was asked. With `fi` the answer is CREATE's. */
+void reply_inode(fuse_req_t req, uint64_t epoch, const struct vol_attr *attr, const struct fuse_file_info *fi);
+/* The answer of an operation that has nothing to tell but success. */
+void reply_done(fuse_req_t req, int r);
+/* The same for one that changed names: makes it durable first if the mount asks for that. */
+int names_changed(struct session *session, int r);
+/* `gone` has lost its last name: reclaims it, now or when the kernel forgets it. */
+void inode_gone(struct session *session, const struct vol_gone *gone);
+/* Takes `n` look-ups back. */
+void inode_unref(struct session *session, vol_ino ino, uint64_t n);
+void session_log(const struct session *session, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* `size` bytes of the calling thread's own memory, valid until its next call; NULL: no memory. */
+void *scratch_buffer(size_t size);
+
+/* ops_name.c */
+void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);
+void op_forget(fuse_req_t req, fuse_ino_t node, uint64_t n);
+void op_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forgets);
+void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev);
+void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, struct fuse_file_info *fi);
+void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode);
+void op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name);
+void op_readlink(fuse_req_t req, fuse_ino_t node);
+void op_link(fuse_req_t req, fuse_ino_t node, fuse_ino_t parent, const char *name);
+void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name);
+void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name);
+void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent, const char *new_name,
+	       unsigned flags);
+
+/* ops_attr.c */
+void op_getattr(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi);
+void op_setattr(fuse_req_t req, fuse_ino_t node, struct stat *st, int to_set, struct fuse_file_info *fi);
+void op_statfs(fuse_req_t req, fuse_ino_t node);
+void op_setxattr(fuse_req_t req, fuse_ino_t node, const char *name, const char *value, size_t size, int flags);
+void op_getxattr(fuse_req_t req, fuse_ino_t node, const char *name, size_t size);
+void op_listxattr(fuse_req_t req, fuse_ino_t node, size_t size);
+void op_removexattr(fuse_req_t req, fuse_ino_t node, const char *name);
+void op_ioctl(fuse_req_t req, fuse_ino_t node, unsigned cmd, void *arg, struct fuse_file_info *fi, unsigned flags,
+	      const void *in, size_t in_size, size_t out_size);
+
+/* ops_file.c */
+void op_open(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi);
+void op_read(fuse_req_t req, fuse_ino_t node, size_t size, off_t offset, struct fuse_file_info *fi);
+void op_write(fuse_req_t req, fuse_ino_t node, const char *data, size_t size, off_t offset, struct fuse_file_info *fi);
+void op_fsync(fuse_req_t req, fuse_ino_t node, int datasync, struct fuse_file_info *fi);
+void op_fallocate(fuse_req_t req, fuse_ino_t node, int mode, off_t offset, off_t length, struct fuse_file_info *fi);
+void op_lseek(fuse_req_t req, fuse_ino_t node, off_t offset, int whence, struct fuse_file_info *fi);
+void op_copy_file_range(fuse_req_t req, fuse_ino_t node_in, off_t offset_in, struct fuse_file_info *fi_in,
+			fuse_ino_t node_out, off_t offset_out, struct fuse_file_info *fi_out, size_t size, int flags);
+
+/* ops_dir.c */
+void op_opendir(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi);
+void op_readdir(fuse_req_t req, fuse_ino_t node, size_t size, off_t offset, struct fuse_file_info *fi);
+void op_readdirplus(fuse_req_t req, fuse_ino_t node, size_t size, off_t offset, struct fuse_file_info *fi);
+
+#endif

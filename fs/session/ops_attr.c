@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: MIT */
+/* Requests for attributes, extended attributes and the volume's figures. */
+#include "fs/session/internal.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define STATFS_BLOCK 4096
+/* Inodes are not preallocated: for df -i, what the free space would hold if every file took this much. */
+#define BYTES_PER_INODE_GUESS 256
+
+static void reply_attr(fuse_req_t req, int r, const struct vol_attr *attr)
+{
+	struct stat st;
+
+	if (r < 0) {
+		fuse_reply_err(req, -r);
+		return;
+	}
+	attr_to_stat(attr, &st);
+	fuse_reply_attr(req, &st, CACHE_SECONDS);
+}
+
+void op_getattr(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
+{
+	struct vol_attr attr;
+	int r = volume_getattr(session_of(req)->volume, ino_of_node(node), &attr);
+
+	(void)fi;
+	reply_attr(req, r, &attr);
+}
+
+static unsigned which_of(int to_set)
+{
+	static const struct {
+		int fuse;
+		unsigned vol;
+	} bits[] = {
+		{ FUSE_SET_ATTR_MODE, VOL_SET_MODE },
+		{ FUSE_SET_ATTR_UID, VOL_SET_UID },
+		{ FUSE_SET_ATTR_GID, VOL_SET_GID },
+		{ FUSE_SET_ATTR_SIZE, VOL_SET_SIZE },
+		{ FUSE_SET_ATTR_ATIME, VOL_SET_ATIME },
+		{ FUSE_SET_ATTR_MTIME, VOL_SET_MTIME },
+		{ FUSE_SET_ATTR_ATIME_NOW, VOL_SET_ATIME_NOW },
+		{ FUSE_SET_ATTR_MTIME_NOW, VOL_SET_MTIME_NOW },
+		{ FUSE_SET_ATTR_CTIME, VOL_SET_CTIME },
+	};
+	unsigned which = 0;
+
+	for (size_t i = 0; i < sizeof(bits) / sizeof(bits[0]); i++) {
+		if (to_set & bits[i].fuse)
+			which |= bits[i].vol;
+	}
+	/* "Now" is told by a bit of its own beside the one of the time. */
+	if (which & VOL_SET_ATIME_NOW)
+		which &= ~VOL_SET_ATIME;
+	if (which & VOL_SET_MTIME_NOW)
+		which &= ~VOL_SET_MTIME;
+	return which;
+}
+
+/* Set-uid and set-gid bits fall by the kernel's own hand (FUSE_CAP_HANDLE_KILLPRIV is off): it sends the mode. */
+void op_setattr(fuse_req_t req, fuse_ino_t node, struct stat *st, int to_set, struct fuse_file_info *fi)
+{
+	struct session *session = session_of(req);
+	const struct vol_attr wanted = {
+		.mode = st->st_mode,
+		.uid = st->st_uid,
+		.gid = st->st_gid,
+		.size = (uint64_t)st->st_size,
+		.atime = st->st_atim,
+		.mtime = st->st_mtim,
+		.ctime = st->st_ctim,
+	};
+	struct vol_attr attr;
+	int r = volume_setattr(session->volume, ino_of_node(node), &wanted, which_of(to_set), &attr);
+
+	(void)fi;
+	if (!r && session->options.sync_data)
+		r = volume_sync(session->volume);
+	reply_attr(req, r, &attr);
+}
+
+void op_statfs(fuse_req_t req, fuse_ino_t node)
+{
+	struct vol_statfs fs;
+	int r = volume_statfs(session_of(req)->volume, &fs);
+
+	(void)node;
+	if (r < 0) {
+		fuse_reply_err(req, -r);
+		return;
+	}
+	const fsfilcnt_t free_files = fs.available_bytes / BYTES_PER_INODE_GUESS;
+	const struct statvfs st = {
+		.f_bsize = STATFS_BLOCK,
+		.f_frsize = STATFS_BLOCK,
+		.f_blocks = fs.total_bytes / STATFS_BLOCK,
+		.f_bfree = fs.free_bytes / STATFS_BLOCK,
+		.f_bavail = fs.available_bytes / STATFS_BLOCK,
+		.f_files = fs.files + free_files,
+		.f_ffree = free_files,
+		.f_favail = free_files,
+		.f_namemax = VOL_NAME_MAX,
+	};
+	fuse_reply_statfs(req, &st);
+}
+
+/*
+ * The names that are kept. system.posix_acl_* is among those that are not: no ACLs yet. Nor are SELinux labels: ls -l
+ * asks for one on each file, a request each, until it learns that this file system has none.
+ */
+static int check_xattr_name(const char *name)
+{
+	static const char *const kept[] = { "user.", "trusted.", "security." };
+
+	if (strcmp(name, "security.selinux") == 0)
+		return -EOPNOTSUPP;
+	for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++) {
+		if (strncmp(name, kept[i], strlen(kept[i])) == 0)
+			return strlen(name) <= VOL_XATTR_NAME_MAX ? 0 : -ERANGE;
+	}
+	return -EOPNOTSUPP;
+}
+
+void op_setxattr(fuse_req_t req, fuse_ino_t node, const char *name, const char *value, size_t size, int flags)
+{
+	struct session *session = session_of(req);
+	int r = check_xattr_name(name);
+
+	if (!r)
+		r = volume_setxattr(session->volume, ino_of_node(node), name, value, size, flags);
+	reply_done(req, names_changed(session, r));
+}
+
+void op_removexattr(fuse_req_t req, fuse_ino_t node, const char *name)
+{
+	struct session *session = session_of(req);
+	int r = check_xattr_name(name);
+
+	if (!r)
+		r = volume_removexattr(session->volume, ino_of_node(node), name);
+	reply_done(req, names_changed(session, r));
+}
+
+/* The answer to a request for `size` bytes, or for the size if that is 0. */
+static void reply_xattr(fuse_req_t req, int r, size_t size, const char *data, size_t data_size)
+{
+	if (r < 0)
+		fuse_reply_err(req, -r);
+	else if (size)
+		fuse_reply_buf(req, data, data_size);
+	else
+		fuse_reply_xattr(req, data_size);
+}
+
+void op_getxattr(fuse_req_t req, fuse_ino_t node, const char *name, size_t size)
+{
+	char *buf = size ? scratch_buffer(size) : NULL;
+	size_t got = 0;
+	int r = check_xattr_name(name);
+
+	if (!r && size && !buf)
+		r = -ENOMEM;
+	if (!r)
+		r = volume_getxattr(session_of(req)->volume, ino_of_node(node), name, buf, size, &got);
+	reply_xattr(req, r, size, buf, got);
+}
+
+/* Takes the names out of a list that only root may see, as other file systems do; returns the new size. */
+static size_t hide_trusted(char *list, size_t size)
+{
+	size_t kept = 0;
+
+	for (size_t at = 0; at < size;) {
+		size_t length = strlen(list + at) + 1;
+		if (strncmp(list + at, "trusted.", 8) != 0) {
+			memmove(list + kept, list + at, length);
+			kept += length;
+		}
+		at += length;
+	}
+	return kept;
+}
+
+/* The whole list is read, whatever was asked: what is hidden must not count. */
+void op_listxattr(fuse_req_t req, fuse_ino_t node, size_t size)
+{
+	struct session *session = session_of(req);
+	size_t need = 0, got = 0;
+	char *buf = NULL;
+	int r;
+
+	do {
+		r = volume_listxattr(session->volume, ino_of_node(node), NULL, 0, &need);
+		if (r < 0 || !need)
+			break;
+		buf = scratch_buffer(need);
+		r = buf ? volume_listxattr(session->volume, ino_of_node(node), buf, need, &got) : -ENOMEM;
+	} while (r == -ERANGE); /* it grew in between */
+	if (!r && buf && fuse_req_ctx(req)->uid != 0)
+		got = hide_trusted(buf, got);
+	if (!r && size && got > size)
+		r = -ERANGE;
+	reply_xattr(req, r, size, buf, got);
+}
+
+void op_ioctl(fuse_req_t req, fuse_ino_t node, unsigned cmd, void *arg, struct fuse_file_info *fi, unsigned flags,
+	      const void *in, size_t in_size, size_t out_size)
+{
+	(void)node, (void)cmd, (void)arg, (void)fi, (void)flags, (void)in, (void)in_size, (void)out_size;
+	fuse_reply_err(req, ENOTTY);
+}

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: MIT */
+/* Requests for the content of files. */
+#include "fs/session/internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+
+#define COPY_CHUNK ((size_t)1 << 20)
+
+static unsigned write_flags(const struct session *session, const struct fuse_file_info *fi)
+{
+	/* O_SYNC contains the bit of O_DSYNC. */
+	return session->options.sync_data || (fi->flags & O_DSYNC) ? VOL_WRITE_SYNC : 0;
+}
+
+/* Opening needs nothing from us: where the kernel can do without, it is told so once and never asks again. */
+void op_open(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
+{
+	(void)node;
+	if (session_of(req)->no_open) {
+		fuse_reply_err(req, ENOSYS);
+		return;
+	}
+	fi->keep_cache = 1;
+	fi->noflush = 1;
+	fuse_reply_open(req, fi);
+}
+
+void op_read(fuse_req_t req, fuse_ino_t node, size_t size, off_t offset, struct fuse_file_info *fi)
+{
+	char *buf = scratch_buffer(size ? size : 1);
+	size_t got = 0;
+	int r;
+
+	(void)fi;
+	if (!buf)
+		r = -ENOMEM;
+	else
+		r = volume_read(session_of(req)->volume, ino_of_node(node), (uint64_t)offset, buf, size, &got);
+	if (r < 0)
+		fuse_reply_err(req, -r);
+	else
+		fuse_reply_buf(req, buf, got);
+}
+
+/* The kernel has the size of every file whose end it writes at, so its offset is right for O_APPEND, too. */
+void op_write(fuse_req_t req, fuse_ino_t node, const char *data, size_t size, off_t offset, struct fuse_file_info *fi)
+{
+	struct session *session = session_of(req);
+	int r = volume_write(session->volume, ino_of_node(node), (uint64_t)offset, data, size,
+			     write_flags(session, fi));
+
+	if (r < 0)
+		fuse_reply_err(req, -r);
+	else
+		fuse_reply_write(req, size);
+}
+
+/* For files and directories: one log holds all, so one sync makes all durable. */
+void op_fsync(fuse_req_t req, fuse_ino_t node, int datasync, struct fuse_file_info *fi)
+{
+	(void)node, (void)datasync, (void)fi;
+	reply_done(req, volume_sync(session_of(req)->volume));
+}
+
+void op_fallocate(fuse_req_t req, fuse_ino_t node, int mode, off_t offset, off_t length, struct fuse_file_info *fi)
+{
+	struct session *session = session_of(req);
+	int r = volume_fallocate(session->volume, ino_of_node(node), mode, (uint64_t)offset, (uint64_t)length);
+
+	if (!r && (write_flags(session, fi) & VOL_WRITE_SYNC))
+		r = volume_sync(session->volume);
+	reply_done(req, r);
+}
+
+void op_lseek(fuse_req_t req, fuse_ino_t node, off_t offset, int whence, struct fuse_file_info *fi)
+{
+	uint64_t found;
+	int r = volume_seek(session_of(req)->volume, ino_of_node(node), (uint64_t)offset, whence, &found);
+
+	(void)fi;
+	if (r < 0)
+		fuse_reply_err(req, -r);
+	else
+		fuse_reply_lseek(req, (off_t)found);
+}
+
+/* At most one chunk a request, so that a long copy can be interrupted: the caller comes again for the rest. The
+ * kernel's own way would be two requests for every 64 KiB. */
+void op_copy_file_range(fuse_req_t req, fuse_ino_t node_in, off_t offset_in, struct fuse_file_info *fi_in,
+			fuse_ino_t node_out, off_t offset_out, struct fuse_file_info *fi_out, size_t size, int flags)
+{
+	struct session *session = session_of(req);
+	char *buf = scratch_buffer(COPY_CHUNK);
+	size_t got = 0;
+	int r;
+
+	(void)fi_in, (void)flags;
+	if (!buf)
+		r = -ENOMEM;
+	else
+		r = volume_read(session->volume, ino_of_node(node_in), (uint64_t)offset_in, buf,
+				size < COPY_CHUNK ? size : COPY_CHUNK, &got);
+	if (!r && got)
+		r = volume_write(session->volume, ino_of_node(node_out), (uint64_t)offset_out, buf, got,
+				 write_flags(session, fi_out));
+	if (r < 0)
+		fuse_reply_err(req, -r);
+	else
+		fuse_reply_write(req, got);
+}
