@@ -1,0 +1,365 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# The verbs: round trips, and a sentence for every mistake. Prints TAP.
+. "$(dirname "$0")/lib.sh"
+
+if [ -n "$LSMFS_NATIVE" ]; then
+	skip "the verbs need a mount"
+fi
+cd "$work"
+err=$work/err
+
+# refused PATTERN COMMAND...: fails, and tells what matches the pattern, on one to three lines without a stack or an assert
+refused()
+{
+	local pattern=$1 code=0
+	shift
+	"$@" >"$work/out" 2>"$err" </dev/null || code=$?
+	cat "$err"
+	[ "$code" != 0 ] || fail "succeeded: $*"
+	[ "$code" -lt 126 ] || fail "died with code $code: $*"
+	grep -qiE -- "$pattern" "$err" || fail "does not say '$pattern': $*"
+	[ "$(wc -l <"$err")" -le 3 ] || fail "says too much: $*"
+}
+
+not()
+{
+	if "$@"; then
+		fail "succeeds: $*"
+	fi
+}
+
+# The process that has this store open, or nothing.
+pids_of()
+{
+	local p
+	for p in /proc/[0-9]*; do
+		if { tr '\0' '\n' <"$p/cmdline"; } 2>/dev/null | grep -qxF -- "$1"; then
+			basename "$p"
+		fi
+	done
+}
+
+mount_in_background()
+{
+	mkdir -p "$2"
+	"$LSMFS" mount "$(realpath -m "$1")" "$2" "${@:3}"
+}
+
+help_and_version()
+{
+	local verb
+	"$LSMFS" --help | grep -q mount
+	"$LSMFS" --version | grep -qE '[0-9]+\.[0-9]+\.[0-9]+'
+	for verb in mount umount get put rm ls stat; do
+		"$LSMFS" "$verb" --help | grep -q "$verb"
+	done
+	"$LSMFS" mount --help | grep -q 'memory='
+}
+
+wrong_commands()
+{
+	not "$LSMFS" 2>"$err"
+	grep -qi usage "$err"
+	refused 'frobnicate' "$LSMFS" frobnicate
+	refused 'usage|help' "$LSMFS" mount
+	refused 'usage|help' "$LSMFS" mount one
+	refused 'usage|help' "$LSMFS" umount
+	refused 'usage|help' "$LSMFS" get
+	refused 'nonsense' "$LSMFS" ls --nonsense s
+}
+
+round_trip()
+{
+	refused 'no store' "$LSMFS" ls s
+	mount_in_background s m
+	"$LSMFS" umount m
+	head -c 3000000 /dev/urandom >blob
+	"$LSMFS" put s large <blob
+	"$LSMFS" get s large | cmp - blob
+	echo small | "$LSMFS" put s name
+	[ "$("$LSMFS" get s name)" = small ]
+	echo other | "$LSMFS" put s name
+	[ "$("$LSMFS" get s name)" = other ]
+	: | "$LSMFS" put s empty
+	[ -z "$("$LSMFS" get s empty)" ]
+	"$LSMFS" ls s >out
+	for name in large name empty; do
+		grep -q "$name" out
+	done
+	"$LSMFS" stat s name | grep -q 6
+	(umask 077 && "$LSMFS" put -p s private/name </dev/null)
+	"$LSMFS" stat s private | grep -q 0700
+	"$LSMFS" stat s private/name | grep -q 0600
+	"$LSMFS" stat s >out
+	[ -s out ]
+	"$LSMFS" rm s name
+	refused 'name' "$LSMFS" get s name
+	refused 'name' "$LSMFS" rm s name
+	refused 'name' "$LSMFS" stat s name
+	refused 'none' "$LSMFS" ls s none
+	"$LSMFS" ls s | not grep -q name
+}
+
+offline_and_mounted_agree()
+{
+	echo offline | "$LSMFS" put s both
+	mount_in_background s m
+	[ "$(cat m/both)" = offline ]
+	cmp m/large blob
+	mkdir -p m/dir/sub
+	echo mounted >m/dir/sub/file
+	"$LSMFS" umount m
+	[ "$("$LSMFS" get s dir/sub/file)" = mounted ]
+	[ "$("$LSMFS" get s /dir/sub/file)" = mounted ]
+	"$LSMFS" ls s dir | grep -q sub
+	refused 'dir' "$LSMFS" get s dir
+	echo into | "$LSMFS" put s dir/new
+	[ "$("$LSMFS" get s dir/new)" = into ]
+	refused 'dir' "$LSMFS" put s dir
+	refused 'file' "$LSMFS" put s dir/sub/file/x
+}
+
+sorted_as_ls_does()
+{
+	local name
+	mkdir -p m names
+	mount_in_background s m
+	mkdir m/names
+	for name in B a b A Z10 Z9 .hidden 'with space' -dash ä 1 _; do
+		touch "names/$name" "m/names/$name"
+	done
+	"$LSMFS" umount m
+	"$LSMFS" ls s names | diff - <(ls -A names)
+	"$LSMFS" ls -l s names | sed 's/.*:.. //' | diff - <(ls -A names)
+	LC_ALL=C "$LSMFS" ls s names | diff - <(LC_ALL=C ls -A names)
+}
+
+# "dir/.." must not be taken for the whole of what lies above
+dots_are_not_removed()
+{
+	echo keep | "$LSMFS" put -p s dots/keep
+	refused "can't be removed" "$LSMFS" rm -r s dots/.
+	refused "can't be removed" "$LSMFS" rm -r s dots/..
+	refused "can't be removed" "$LSMFS" rm -rf s .
+	refused "can't be removed" "$LSMFS" rm -rf s ..
+	[ "$("$LSMFS" get s dots/keep)" = keep ]
+	[ "$("$LSMFS" get s both)" = offline ]
+}
+
+answers_when_it_returns()
+{
+	local i
+	for i in 1 2 3 4 5; do
+		mount_in_background s m
+		echo "$i" >m/round
+		[ "$(cat m/round)" = "$i" ]
+		[ "$(findmnt -n -o FSTYPE m)" = fuse.lsmfs ]
+		[ "$(findmnt -n -o SOURCE m)" = "$work/s" ]
+		"$LSMFS" umount m
+		# all is on disk and the process has gone: the store can be had at once
+		[ "$("$LSMFS" get s round)" = "$i" ]
+		[ -z "$(pids_of "$work/s")" ]
+		not mountpoint -q m
+	done
+}
+
+umount_by_the_system()
+{
+	mount_in_background s m
+	echo by-system >m/round
+	if [ "$(id -u)" = 0 ]; then
+		umount m
+	else
+		fusermount3 -u m
+	fi
+	for i in $(seq 100); do
+		if "$LSMFS" get s round >out 2>"$err"; then
+			break
+		fi
+		sleep 0.1
+	done
+	[ "$(cat out)" = by-system ]
+}
+
+bad_directories()
+{
+	refused 'exist' "$LSMFS" mount s "$work/none"
+	touch file
+	refused 'not a directory' "$LSMFS" mount s file
+	mkdir -p full
+	touch full/x
+	refused 'not empty|nonempty' "$LSMFS" mount s full
+	[ -e full/x ]
+	refused 'nothing is mounted' "$LSMFS" umount full
+	refused 'nothing is mounted|exist|find' "$LSMFS" umount "$work/none"
+}
+
+bad_stores()
+{
+	mkdir -p m nostore
+	touch nostore/something
+	refused 'nostore' "$LSMFS" mount nostore m
+	[ "$(ls nostore)" = something ]
+	touch file
+	refused 'directory|not a store' "$LSMFS" mount file m
+	refused 'lie in' "$LSMFS" mount none/store m
+	[ ! -e none ]
+	for verb in get rm stat; do
+		refused 'none' "$LSMFS" "$verb" none x
+		[ ! -e none ]
+		refused 'nostore' "$LSMFS" "$verb" nostore x
+	done
+	refused 'none' "$LSMFS" ls none
+	not mountpoint -q m
+}
+
+bad_options()
+{
+	refused 'memroy' "$LSMFS" mount s m -o memroy=10M
+	refused 'memory' "$LSMFS" mount s m -o memory=lots
+	refused 'memory' "$LSMFS" mount s m -o memory=1K
+	refused 'unknown|option' "$LSMFS" mount s m --nonsense
+	not mountpoint -q m
+}
+
+one_owner()
+{
+	mount_in_background s m
+	mkdir -p m2
+	local pid
+	pid=$(grep -oE '[0-9]+' <<<"$(pids_of "$work/s")" | head -n 1)
+	refused "$pid" "$LSMFS" mount s m2
+	refused "$pid" "$LSMFS" get s both
+	refused "$pid" "$LSMFS" ls s
+	refused 'already|mounted' "$LSMFS" mount other m
+	[ ! -e other ] || [ -z "$(ls -A other)" ] || fail "a store was made for nothing"
+	[ "$(cat m/both)" = offline ] # the owner is unharmed
+	"$LSMFS" umount m
+}
+
+busy()
+{
+	mount_in_background s m
+	exec 8<m/both
+	refused 'busy|use' "$LSMFS" umount m
+	exec 8<&-
+	[ "$(cat m/both)" = offline ]
+	"$LSMFS" umount m
+}
+
+read_only()
+{
+	mount_in_background s m -o ro
+	[ "$(cat m/both)" = offline ]
+	refused 'read-only' touch m/new
+	refused 'read-only' rm m/both
+	"$LSMFS" umount m
+}
+
+options_take_effect()
+{
+	mount_in_background s m -o sync,noatime,noexec,memory=32M
+	findmnt -n -o OPTIONS m | grep -q noexec
+	cp /bin/true m/true
+	not ./m/true
+	rm m/true
+	"$LSMFS" umount m
+}
+
+helper()
+{
+	ln -sf "$LSMFS" "$1"
+	"./$1" s m -o rw,noatime "${@:2}" >out 2>"$err" </dev/null
+	cat out "$err"
+	[ ! -s out ] # quiet
+	[ ! -s "$err" ]
+	[ "$(cat m/both)" = offline ]
+	[ "$(findmnt -n -o SOURCE,FSTYPE m | tr -s ' ')" = "$work/s fuse.lsmfs" ]
+	"$LSMFS" umount m
+	refused 'memroy' "./$1" s m -o memroy=1
+	refused 'exist' "./$1" s "$work/none" -o rw
+}
+
+# As another user, who has no rights to this store.
+no_rights()
+{
+	if [ "$(id -u)" != 0 ]; then
+		echo "# only root can become another user"
+		exit 77
+	fi
+	mkdir -p theirs
+	chown nobody theirs
+	chmod 700 s
+	# the program may lie where that user can't reach it
+	cp "$LSMFS" ./program
+	chmod 755 program
+	refused 'permission|rights' setpriv --reuid=65534 --regid=65534 --clear-groups ./program get s both
+	refused 'permission|rights|denied|allowed' setpriv --reuid=65534 --regid=65534 --clear-groups ./program mount s theirs
+	chmod 755 s
+}
+
+# A mount whose process is dead.
+dead_mount()
+{
+	mount_in_background s m
+	kill -9 "$(pids_of "$work/s" | head -n 1)"
+	sleep 0.2
+	not ls m 2>/dev/null
+	mount_in_background s m 2>"$err" # takes it away
+	grep -q dead "$err"
+	[ "$(cat m/both)" = offline ]
+	kill -9 "$(pids_of "$work/s" | head -n 1)"
+	sleep 0.2
+	"$LSMFS" umount m
+	not mountpoint -q m
+	mount_in_background s m
+	[ "$(cat m/both)" = offline ]
+	"$LSMFS" umount m
+}
+
+awkward_paths()
+{
+	local dir
+	for dir in "with space" "with,comma" 'with\back' "with	tab" "wïth"; do
+		mkdir "$dir"
+		mount_in_background "$dir/s" "$dir/m"
+		echo x >"$dir/m/x"
+		"$LSMFS" umount "$dir/m"
+		[ "$("$LSMFS" get "$dir/s" x)" = x ]
+	done
+}
+
+relative_and_linked_paths()
+{
+	ln -s s sl
+	ln -s m ml
+	(cd m && cd .. && "$LSMFS" mount ./sl ./ml)
+	[ "$(cat m/both)" = offline ]
+	"$LSMFS" umount ml
+	[ "$("$LSMFS" get sl both)" = offline ]
+}
+
+point "help and version" help_and_version
+point "wrong commands" wrong_commands
+point "put, get, ls, stat, rm" round_trip
+point "offline and mounted agree" offline_and_mounted_agree
+point "ls sorts as ls(1) does" sorted_as_ls_does
+point "rm -r of . and .. is refused" dots_are_not_removed
+point "mount answers when it returns, umount when all is done" answers_when_it_returns
+point "unmounted by the system" umount_by_the_system
+point "bad directories" bad_directories
+point "bad stores" bad_stores
+point "bad options" bad_options
+point "a store has one owner" one_owner
+point "a busy mount stays" busy
+point "read-only" read_only
+point "options take effect" options_take_effect
+point "mount.lsmfs" helper mount.lsmfs
+point "mount.lsmfs, the flags of mount(8)" helper mount.lsmfs -n -s -t fuse.lsmfs
+point "mount.fuse.lsmfs" helper mount.fuse.lsmfs
+point "no rights" no_rights
+point "a mount whose process is dead" dead_mount
+point "awkward paths" awkward_paths
+point "relative and linked paths" relative_and_linked_paths
+[ "$bad_points" = 0 ]
