@@ -33,7 +33,7 @@ struct exerciser {
 	int fd, append_fd, direct_fd; /* direct_fd -1: not to be had */
 	uint8_t *model, *buf;         /* FILE_MAX bytes; the model is zeros behind `size` */
 	size_t size;
-	size_t limit; /* for now no offset lies behind it */
+	size_t limit; /* no operation of the round goes behind it */
 	struct rng rng;
 	unsigned long count;
 	char history[HISTORY][96];
