@@ -93,8 +93,9 @@ struct table_hit {
 	struct lsm_slice value; /* valid until table_hit_release() */
 	struct block_pin pin;
 };
-/* Finds the newest version of `user_key` with trailer <= `trailer` among the points. 0 or an error; *ret is set on 0. */
-int table_get(struct table *t, struct lsm_slice user_key, uint64_t trailer, struct table_hit *ret);
+/* Finds the newest version of `user_key`, whose filter_hash() is `hash`, with trailer <= `trailer` among the points. 0 or an
+ * error; *ret is set on 0. */
+int table_get(struct table *t, struct lsm_slice user_key, uint64_t hash, uint64_t trailer, struct table_hit *ret);
 void table_hit_release(struct table *t, struct table_hit *hit);
 
 /* An iterator over the points. The table must stay open. `low_priority` (compactions): blocks that are read do not push

@@ -248,7 +248,7 @@ static int find_entry(struct table *t, struct block_handle h, struct lsm_slice u
 	return LSM_OK;
 }
 
-int table_get(struct table *t, struct lsm_slice user_key, uint64_t trailer, struct table_hit *ret)
+int table_get(struct table *t, struct lsm_slice user_key, uint64_t hash, uint64_t trailer, struct table_hit *ret)
 {
 	struct table_hit hit = { .answer = TABLE_ABSENT };
 	struct block_handle h;
@@ -258,7 +258,7 @@ int table_get(struct table *t, struct lsm_slice user_key, uint64_t trailer, stru
 	/* Separators carry the largest trailer of all; a look-up's has to sort behind those. */
 	if (trailer > SEEK_TRAILER(SEQUENCE_MAX))
 		trailer = SEEK_TRAILER(SEQUENCE_MAX);
-	if (!filter_may_contain(&t->filter, filter_hash(user_key))) {
+	if (!filter_may_contain(&t->filter, hash)) {
 		hit.answer = TABLE_FILTERED;
 		*ret = hit;
 		return LSM_OK;

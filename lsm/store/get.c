@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <stdlib.h>
 
+#include "lsm/format/filter.h"
 #include "lsm/store/lookup.h"
 
 /* ---- one key through all sources ---- */
@@ -8,6 +9,7 @@
 struct search {
 	struct lsm_db *db;
 	struct lsm_slice key;
+	uint64_t hash; /* filter_hash() of the key: for memtables and filters */
 	uint64_t sequence;
 	uint64_t covered; /* the newest range tombstone over the key in the sources seen so far */
 	struct read_counters *counters;
@@ -29,7 +31,7 @@ static int search_memtable(struct search *s, struct memtable *m)
 
 	if (covered > s->covered)
 		s->covered = covered;
-	if (memtable_get(m, s->key, SEEK_TRAILER(s->sequence), &s->out->trailer, &s->out->value))
+	if (memtable_get(m, s->key, s->hash, SEEK_TRAILER(s->sequence), &s->out->trailer, &s->out->value))
 		return verdict(s);
 	/* All that is older than a source that holds a tombstone over the key is older than the tombstone. */
 	return s->covered ? LSM_NOT_FOUND : 1;
@@ -50,7 +52,7 @@ static int search_table(struct search *s, const struct table_meta *t)
 		if (covered > s->covered)
 			s->covered = covered;
 	}
-	rc = table_get(out->table.table, s->key, SEEK_TRAILER(s->sequence), &out->hit);
+	rc = table_get(out->table.table, s->key, s->hash, SEEK_TRAILER(s->sequence), &out->hit);
 	if (!rc && out->hit.answer == TABLE_FOUND) {
 		out->trailer = out->hit.trailer;
 		out->value = out->hit.value;
@@ -89,7 +91,12 @@ static int search_version(struct search *s, const struct version *v)
 int lookup(struct lsm_db *db, const struct superversion *sv, uint64_t sequence, struct lsm_slice key,
 	   struct read_counters *counters, struct lookup *ret)
 {
-	struct search s = { db, key, sequence, 0, counters, ret };
+	struct search s = { .db = db,
+			    .key = key,
+			    .hash = filter_hash(key),
+			    .sequence = sequence,
+			    .counters = counters,
+			    .out = ret };
 	int rc;
 
 	*ret = (struct lookup){ 0 };

@@ -66,7 +66,7 @@ static int check_pointers(struct replay *r, const struct wal_record *record)
 
 static int add_memtable(struct replay *r, uint64_t first_segment)
 {
-	int rc = memtable_new(first_segment, &r->tables[r->tables_n]);
+	int rc = memtable_new(first_segment, r->db->options.memtable_bytes, &r->tables[r->tables_n]);
 
 	r->tables_n += !rc;
 	return rc;

@@ -95,10 +95,10 @@ void superversion_collect_all(struct lsm_db *db)
 void memtables_charge(struct lsm_db *db)
 {
 	struct superversion *sv = superversion_get(db);
-	int64_t bytes = (int64_t)memtable_bytes(sv->mem), before;
+	int64_t bytes = (int64_t)memtable_memory(sv->mem), before;
 
 	for (unsigned i = 0; i < sv->imm_n; i++)
-		bytes += (int64_t)memtable_bytes(sv->imm[i]);
+		bytes += (int64_t)memtable_memory(sv->imm[i]);
 	superversion_unref(sv);
 	before = atomic_exchange(&db->charged_bytes, bytes);
 	if (bytes != before)

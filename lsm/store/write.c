@@ -105,7 +105,7 @@ int memtable_switch(struct lsm_db *db, bool now)
 	if (!rc)
 		rc = wal_rotate(db->wal, &segment);
 	if (!rc)
-		rc = memtable_new(segment, &m);
+		rc = memtable_new(segment, db->options.memtable_bytes, &m);
 	if (rc)
 		return rc;
 	/* Before the flush can see it: all segments that the old memtable refers to are sealed then. */

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include "lsm/format/filter.h"
 #include "lsm/tree/merge_iter.h"
 #include "tests/support/env_fault.h"
 #include "tests/support/tree_test.h"
@@ -31,7 +32,7 @@ static int setup(void **state)
 	env_fault_init(&f->env);
 	f->t.dir = tmp_dir_new();
 	tree_open(&f->t, &f->env.env);
-	OK(memtable_new(1, &f->mem));
+	OK(memtable_new(1, 65536, &f->mem));
 	OK(version_new(&f->below));
 	f->in = (struct build_input){ .output_level = 1,
 				      .table_bytes_max = UINT64_MAX,
@@ -206,7 +207,7 @@ static void expect_large(struct fixture *f, const char *key, char fill)
 	char value[3000];
 
 	OK(table_cache_get(f->t.cache, f->out.tables[0]->number, &pin));
-	OK(table_get(pin.table, K(key), SEEK_TRAILER(SEQUENCE_MAX >> 8), &hit));
+	OK(table_get(pin.table, K(key), filter_hash(K(key)), SEEK_TRAILER(SEQUENCE_MAX >> 8), &hit));
 	assert_int_equal(hit.answer, TABLE_FOUND);
 	assert_int_equal(trailer_type(hit.trailer), ENTRY_BLOB);
 	OK(blob_ptr_decode(hit.value, "test", &ptr));

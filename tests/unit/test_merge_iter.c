@@ -22,7 +22,7 @@ static void test_order(void **state)
 
 	(void)state;
 	for (int i = 0; i < 3; i++)
-		OK(memtable_new(1, &mems[i]));
+		OK(memtable_new(1, 65536, &mems[i]));
 	mem_put(mems[0], "a", 9, ENTRY_PUT, "new");
 	mem_put(mems[1], "a", 2, ENTRY_PUT, "old");
 	mem_put(mems[1], "c", 3, ENTRY_DELETE, "");
@@ -50,9 +50,9 @@ static void test_walks(void **state)
 	struct buf key = { 0 };
 
 	(void)state;
-	OK(memtable_new(1, &all));
+	OK(memtable_new(1, 65536, &all));
 	for (int i = 0; i < MEMS; i++)
-		OK(memtable_new(1, &mems[i]));
+		OK(memtable_new(1, 65536, &mems[i]));
 	for (uint64_t seq = 1; seq <= N; seq++) {
 		char k[8];
 

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "lsm/format/filter.h"
 #include "tests/unit/table_fixture.h"
 
 /* The newest version of the user key that is not above the trailer; m->n when there is none. */
@@ -23,7 +24,7 @@ static void check_get(struct table *t, const struct model *m, struct lsm_slice u
 	size_t at = model_get(m, user, trailer);
 	struct table_hit hit;
 
-	assert_ok(table_get(t, user, trailer, &hit));
+	assert_ok(table_get(t, user, filter_hash(user), trailer, &hit));
 	if (at < m->n) {
 		assert_int_equal(hit.answer, TABLE_FOUND);
 		assert_int_equal(hit.trailer, ikey_trailer(m->entries[at].ikey));
@@ -216,7 +217,8 @@ static void large_table(void **state)
 
 		it->ops->seek(it, m.entries[at].ikey);
 		assert_stands(it, &m, at);
-		assert_ok(table_get(t, ikey_user(m.entries[at].ikey), ikey_trailer(m.entries[at].ikey), &hit));
+		assert_ok(table_get(t, ikey_user(m.entries[at].ikey), filter_hash(ikey_user(m.entries[at].ikey)),
+				    ikey_trailer(m.entries[at].ikey), &hit));
 		assert_int_equal(hit.answer, TABLE_FOUND);
 		assert_true(slice_equal(hit.value, m.entries[at].value));
 		table_hit_release(t, &hit);
@@ -271,7 +273,7 @@ static void filter_spares_reads(void **state)
 	for (int k = 0; k < 1000; k++) {
 		struct table_hit hit;
 
-		assert_ok(table_get(t, slice_of(&k, sizeof(k)), UINT64_MAX, &hit));
+		assert_ok(table_get(t, slice_of(&k, sizeof(k)), filter_hash(slice_of(&k, sizeof(k))), UINT64_MAX, &hit));
 		assert_int_not_equal(hit.answer, TABLE_FOUND);
 		filtered += hit.answer == TABLE_FILTERED;
 		table_hit_release(t, &hit);

@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "lsm/format/filter.h"
 #include "lsm/memory/table_cache.h"
 #include "tests/support/rng.h"
 
@@ -114,7 +115,7 @@ static bool table_answers(struct table *t, uint64_t number)
 	struct table_hit hit;
 	bool good;
 
-	if (table_get(t, slice_of("key000123", 9), SEEK_TRAILER(SEQUENCE_MAX), &hit))
+	if (table_get(t, slice_of("key000123", 9), filter_hash(slice_of("key000123", 9)), SEEK_TRAILER(SEQUENCE_MAX), &hit))
 		return false;
 	good = hit.answer == TABLE_FOUND && hit.value.size == sizeof(number) &&
 	       !memcmp(hit.value.data, &number, sizeof(number));

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "lsm/format/filter.h"
 #include "lsm/format/header.h"
 #include "tests/unit/table_fixture.h"
 
@@ -53,7 +54,7 @@ static bool try_gets(struct table *t, const struct model *m)
 	for (size_t i = 0; i < m->n; i++) {
 		struct lsm_slice ikey = m->entries[i].ikey;
 		struct table_hit hit = { 0 };
-		int rc = table_get(t, ikey_user(ikey), ikey_trailer(ikey), &hit);
+		int rc = table_get(t, ikey_user(ikey), filter_hash(ikey_user(ikey)), ikey_trailer(ikey), &hit);
 
 		if (rc) {
 			assert_corrupt_here(rc);
