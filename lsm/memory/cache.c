@@ -13,25 +13,37 @@ enum {
 	HITS_MAX = 3,         /* a hit more says nothing new, and would only delay the eviction */
 	HITS_PROMOTE = 2,     /* hits that take an entry from probation to the main queue */
 	PROBATION_SHARE = 10, /* probation gets 1/10 of a shard */
+	COUNTERS = 32,
 };
 
 enum queue_id { QUEUE_NONE, QUEUE_PROBATION, QUEUE_MAIN };
 
 /*
  * An entry is linked (in its shard's hash table and one queue) or not: erased, of low priority, or too large. The hash
- * table holds one reference, each pin another; whoever drops the last one frees the value. Only the shard's lock lets
- * one take a new reference through the table, so what is found there unpinned under the lock stays unpinned.
+ * table holds one reference, each pin another; whoever drops the last one frees the value.
+ *
+ * Look-ups take no lock. They walk a chain that may change under them, and take a reference only if there is one
+ * already. The memory of an entry is used again, but for entries of the same cache only and given back with it, so a
+ * late reader never reads what isn't an entry; with its reference it looks at the key once more. Whoever finds nothing
+ * looks again under the lock: a chain that changed may have led past the entry, and a miss is dear anyway.
  */
 struct cache_entry {
-	struct cache_entry *chain;         /* in the hash bucket; after unlinking: in the list of those to free */
-	struct cache_entry *older, *newer; /* in the queue */
-	struct cache_key key;
-	uint64_t hash;
+	_Atomic(struct cache_entry *) chain; /* in the bucket; later in a list of those to free, or of free ones */
+	struct cache_entry *older, *newer;   /* in the queue; shard lock */
+	_Atomic uint64_t file, offset;       /* the key; does not change while there is a reference */
+	uint64_t hash;                       /* the rest likewise */
 	void *value;
 	uint64_t charge;
 	_Atomic uint32_t refs;
-	uint8_t hits;  /* shard lock */
+	_Atomic uint8_t hits;
 	uint8_t queue; /* enum queue_id; shard lock */
+};
+
+/* The hash table of a shard. One that was outgrown stays, for late readers. */
+struct buckets {
+	struct buckets *outgrown;
+	uint64_t n; /* a power of two */
+	_Atomic(struct cache_entry *) heads[];
 };
 
 struct queue {
@@ -40,17 +52,24 @@ struct queue {
 };
 
 struct shard {
-	alignas(CACHE_LINE_BYTES) struct mutex lock; /* protects what follows, but `used` */
-	struct cache_entry **buckets;
+	alignas(CACHE_LINE_BYTES) _Atomic(struct buckets *) buckets; /* lock to change it */
+	alignas(CACHE_LINE_BYTES) struct mutex lock;                 /* protects what follows */
 	uint32_t *ghosts; /* fingerprints of entries that lately left probation unpromoted; one for each bucket */
-	uint64_t buckets_n, entries_n;
+	uint64_t entries_n;
+	struct cache_entry *free; /* entries to be used again */
 	struct queue probation, main;
-	uint64_t hits, misses;
 	_Atomic uint64_t linked_charge; /* what the limit is about; changed under the lock, read without it */
 	_Atomic uint64_t alive_charge;  /* linked or pinned; not under the lock */
 };
 
+/* Counts of look-ups, spread so that threads don't share a line. */
+struct counters {
+	alignas(CACHE_LINE_BYTES) _Atomic uint64_t hits;
+	_Atomic uint64_t misses;
+};
+
 struct cache {
+	struct counters counters[COUNTERS];
 	uint64_t capacity;
 	unsigned shards_n, shard_bits;
 	cache_free_fn free_fn;
@@ -135,45 +154,91 @@ static void queue_remove(struct shard *s, struct cache_entry *e)
 	e->queue = QUEUE_NONE;
 }
 
-static struct cache_entry **bucket_of(struct shard *s, uint64_t hash)
+static inline struct cache_entry *follow(_Atomic(struct cache_entry *) *link)
 {
-	return &s->buckets[hash & (s->buckets_n - 1)];
+	return atomic_load_explicit(link, memory_order_acquire);
 }
 
-/* The place that points to the entry, or the NULL at the chain's end. */
-static struct cache_entry **find(struct shard *s, struct cache_key key, uint64_t hash)
+static inline void set_link(_Atomic(struct cache_entry *) *link, struct cache_entry *e)
 {
-	struct cache_entry **at = bucket_of(s, hash);
+	atomic_store_explicit(link, e, memory_order_release);
+}
 
-	while (*at && ((*at)->hash != hash || (*at)->key.file != key.file || (*at)->key.offset != key.offset))
-		at = &(*at)->chain;
+static inline _Atomic(struct cache_entry *) *bucket_of(struct buckets *b, uint64_t hash)
+{
+	return &b->heads[hash & (b->n - 1)];
+}
+
+static inline bool has_key(struct cache_entry *e, struct cache_key key)
+{
+	return atomic_load_explicit(&e->offset, memory_order_relaxed) == key.offset &&
+	       atomic_load_explicit(&e->file, memory_order_relaxed) == key.file;
+}
+
+static uint64_t file_of(struct cache_entry *e)
+{
+	return atomic_load_explicit(&e->file, memory_order_relaxed);
+}
+
+static struct buckets *buckets_of(struct shard *s)
+{
+	return atomic_load_explicit(&s->buckets, memory_order_acquire);
+}
+
+static uint32_t *ghost_of(struct shard *s, uint64_t hash)
+{
+	return &s->ghosts[hash & (buckets_of(s)->n - 1)];
+}
+
+static struct buckets *buckets_new(uint64_t n)
+{
+	struct buckets *b = calloc(1, sizeof(*b) + n * sizeof(b->heads[0]));
+
+	if (b)
+		b->n = n;
+	return b;
+}
+
+/* The link that leads to the entry, or the NULL at the chain's end. */
+static _Atomic(struct cache_entry *) *find(struct shard *s, struct cache_key key, uint64_t hash)
+{
+	_Atomic(struct cache_entry *) *at = bucket_of(buckets_of(s), hash);
+	struct cache_entry *e;
+
+	while ((e = follow(at)) && !has_key(e, key))
+		at = &e->chain;
 	return at;
+}
+
+static void bucket_push(struct buckets *b, struct cache_entry *e)
+{
+	_Atomic(struct cache_entry *) *head = bucket_of(b, e->hash);
+
+	set_link(&e->chain, follow(head));
+	set_link(head, e);
 }
 
 /* Without memory the table stays as it is: longer chains are slower, not wrong. Ghosts are forgotten. */
 static void grow(struct shard *s)
 {
-	uint64_t n = s->buckets_n * 2;
-	struct cache_entry **old = s->buckets, **buckets = calloc(n, sizeof(*buckets));
-	uint32_t *ghosts = calloc(n, sizeof(*ghosts));
+	struct buckets *old = buckets_of(s), *b = buckets_new(old->n * 2);
+	uint32_t *ghosts = calloc(old->n * 2, sizeof(*ghosts));
 
-	if (!buckets || !ghosts) {
-		free(buckets);
+	if (!b || !ghosts) {
+		free(b);
 		free(ghosts);
 		return;
 	}
-	s->buckets = buckets;
-	s->buckets_n = n;
-	for (uint64_t i = 0; i < n / 2; i++) {
-		while (old[i]) {
-			struct cache_entry *e = old[i];
+	for (uint64_t i = 0; i < old->n; i++) {
+		struct cache_entry *e;
 
-			old[i] = e->chain;
-			e->chain = *bucket_of(s, e->hash);
-			*bucket_of(s, e->hash) = e;
+		while ((e = follow(&old->heads[i]))) {
+			set_link(&old->heads[i], follow(&e->chain));
+			bucket_push(b, e);
 		}
 	}
-	free(old);
+	b->outgrown = old;
+	atomic_store_explicit(&s->buckets, b, memory_order_release);
 	free(s->ghosts);
 	s->ghosts = ghosts;
 }
@@ -183,16 +248,16 @@ static void drop_ref(struct shard *s, struct cache_entry *e, struct cache_entry 
 	if (atomic_fetch_sub_explicit(&e->refs, 1, memory_order_acq_rel) > 1)
 		return;
 	atomic_fetch_sub_explicit(&s->alive_charge, e->charge, memory_order_relaxed);
-	e->chain = *freed;
+	set_link(&e->chain, *freed);
 	*freed = e;
 }
 
 /* Takes the entry at `at` out; adds it to `freed` unless it is pinned. */
-static void unlink_at(struct shard *s, struct cache_entry **at, struct cache_entry **freed)
+static void unlink_at(struct shard *s, _Atomic(struct cache_entry *) *at, struct cache_entry **freed)
 {
-	struct cache_entry *e = *at;
+	struct cache_entry *e = follow(at);
 
-	*at = e->chain;
+	set_link(at, follow(&e->chain));
 	s->entries_n--;
 	atomic_fetch_sub_explicit(&s->linked_charge, e->charge, memory_order_relaxed);
 	queue_remove(s, e);
@@ -201,10 +266,23 @@ static void unlink_at(struct shard *s, struct cache_entry **at, struct cache_ent
 
 static void unlink_entry(struct shard *s, struct cache_entry *e, struct cache_entry **freed)
 {
-	unlink_at(s, find(s, e->key, e->hash), freed);
+	struct cache_key key = { file_of(e), atomic_load_explicit(&e->offset, memory_order_relaxed) };
+
+	unlink_at(s, find(s, key, e->hash), freed);
 }
 
 /* ---- eviction, under the shard's lock ---- */
+
+static unsigned hits_of(struct cache_entry *e)
+{
+	return atomic_load_explicit(&e->hits, memory_order_relaxed);
+}
+
+/* Two at once may count as one: it is a hint. */
+static void set_hits(struct cache_entry *e, unsigned hits)
+{
+	atomic_store_explicit(&e->hits, (uint8_t)hits, memory_order_relaxed);
+}
 
 static bool is_pinned(struct cache_entry *e)
 {
@@ -216,13 +294,13 @@ static void step_probation(struct shard *s, struct cache_entry **freed)
 {
 	struct cache_entry *e = s->probation.oldest;
 
-	if (e->hits >= HITS_PROMOTE || is_pinned(e)) {
+	if (hits_of(e) >= HITS_PROMOTE || is_pinned(e)) {
 		queue_remove(s, e);
-		e->hits = 0;
+		set_hits(e, 0);
 		queue_push(s, e, QUEUE_MAIN);
 		return;
 	}
-	s->ghosts[e->hash & (s->buckets_n - 1)] = fingerprint(e->hash);
+	*ghost_of(s, e->hash) = fingerprint(e->hash);
 	unlink_entry(s, e, freed);
 }
 
@@ -231,17 +309,17 @@ static void step_probation(struct shard *s, struct cache_entry **freed)
 static bool step_main(struct shard *s, struct cache_entry **freed)
 {
 	struct cache_entry *e = s->main.oldest;
-	bool hit = e->hits;
+	unsigned hits = hits_of(e);
 
-	if (!hit && !is_pinned(e)) {
+	if (!hits && !is_pinned(e)) {
 		unlink_entry(s, e, freed);
 		return true;
 	}
-	if (hit)
-		e->hits--;
+	if (hits)
+		set_hits(e, hits - 1);
 	queue_remove(s, e);
 	queue_push(s, e, QUEUE_MAIN);
-	return hit;
+	return hits > 0;
 }
 
 /* Evicts until `extra` more fits, or all that is left is pinned. */
@@ -262,36 +340,44 @@ static void make_room(struct shard *s, uint64_t limit, uint64_t extra, struct ca
 	}
 }
 
-static void free_list(struct cache *c, struct cache_entry *freed)
+/* Not under the lock: frees the values, and keeps the entries. */
+static void free_list(struct cache *c, struct shard *s, struct cache_entry *freed)
 {
-	while (freed) {
-		struct cache_entry *e = freed;
+	struct cache_entry *last = NULL;
 
-		freed = e->chain;
+	for (struct cache_entry *e = freed; e; e = follow(&e->chain)) {
 		c->free_fn(c->ctx, e->value);
-		free(e);
+		last = e;
 	}
+	if (!last)
+		return;
+	mutex_lock(&s->lock);
+	set_link(&last->chain, s->free);
+	s->free = freed;
+	mutex_unlock(&s->lock);
 }
 
 /* ---- the calls ---- */
 
 static int shard_init(struct shard *s)
 {
+	struct buckets *b = buckets_new(BUCKETS_MIN);
+
 	mutex_init(&s->lock);
-	s->buckets_n = BUCKETS_MIN;
-	s->buckets = calloc(s->buckets_n, sizeof(struct cache_entry *));
-	s->ghosts = calloc(s->buckets_n, sizeof(*s->ghosts));
-	return s->buckets && s->ghosts ? LSM_OK : status_no_memory(s->buckets_n * sizeof(*s->buckets));
+	atomic_init(&s->buckets, b);
+	s->ghosts = calloc(BUCKETS_MIN, sizeof(*s->ghosts));
+	return b && s->ghosts ? LSM_OK : status_no_memory(BUCKETS_MIN * sizeof(b->heads[0]));
 }
 
 int cache_new(uint64_t capacity, unsigned shards, cache_free_fn free_fn, void *ctx, struct cache **ret)
 {
-	struct cache *c = calloc(1, sizeof(*c));
+	struct cache *c = aligned_alloc(CACHE_LINE_BYTES, sizeof(*c));
 	size_t size;
 	int rc = LSM_OK;
 
 	if (!c)
 		return status_no_memory(sizeof(*c));
+	memset(c, 0, sizeof(*c));
 	c->capacity = capacity;
 	c->free_fn = free_fn;
 	c->ctx = ctx;
@@ -314,51 +400,109 @@ int cache_new(uint64_t capacity, unsigned shards, cache_free_fn free_fn, void *c
 	return LSM_OK;
 }
 
+static void shard_done(struct cache *c, struct shard *s)
+{
+	struct buckets *b = buckets_of(s), *outgrown;
+	struct cache_entry *freed = NULL, *next;
+
+	for (uint64_t i = 0; b && i < b->n; i++)
+		while (follow(&b->heads[i]))
+			unlink_at(s, &b->heads[i], &freed);
+	free_list(c, s, freed);
+	assert(!atomic_load(&s->alive_charge)); /* else something is pinned */
+	for (struct cache_entry *e = s->free; e; e = next) {
+		next = follow(&e->chain);
+		free(e);
+	}
+	for (; b; b = outgrown) {
+		outgrown = b->outgrown;
+		free(b);
+	}
+	free(s->ghosts);
+	mutex_done(&s->lock);
+}
+
 void cache_free(struct cache *c)
 {
 	if (!c)
 		return;
-	for (unsigned i = 0; i < c->shards_n; i++) {
-		struct shard *s = &c->shards[i];
-		struct cache_entry *freed = NULL;
-
-		for (uint64_t b = 0; s->buckets && b < s->buckets_n; b++)
-			while (s->buckets[b])
-				unlink_at(s, &s->buckets[b], &freed);
-		free_list(c, freed);
-		assert(!atomic_load(&s->alive_charge)); /* else something is pinned */
-		free(s->buckets);
-		free(s->ghosts);
-		mutex_done(&s->lock);
-	}
+	for (unsigned i = 0; i < c->shards_n; i++)
+		shard_done(c, &c->shards[i]);
 	free(c->shards);
 	free(c);
 }
 
-/* Under the shard's lock. */
+static inline void note_hit(struct cache_entry *e)
+{
+	unsigned hits = hits_of(e);
+
+	if (hits < HITS_MAX)
+		set_hits(e, hits + 1);
+}
+
+/* Under the shard's lock, where what is linked has a reference. */
 static struct cache_entry *pin(struct cache_entry *e)
 {
 	atomic_fetch_add_explicit(&e->refs, 1, memory_order_relaxed);
-	if (e->hits < HITS_MAX)
-		e->hits++;
+	note_hit(e);
 	return e;
+}
+
+/* Without the lock: only if somebody else has a reference. */
+static inline bool try_pin(struct cache_entry *e)
+{
+	uint32_t refs = atomic_load_explicit(&e->refs, memory_order_relaxed);
+
+	while (refs) {
+		if (atomic_compare_exchange_weak_explicit(&e->refs, &refs, refs + 1, memory_order_acquire,
+							  memory_order_relaxed))
+			return true;
+	}
+	return false;
+}
+
+/* NULL: it isn't there, or the chain changed meanwhile. */
+static struct cache_entry *find_unlocked(struct cache *c, struct shard *s, struct cache_key key, uint64_t hash)
+{
+	struct cache_entry *e = follow(bucket_of(buckets_of(s), hash));
+
+	while (e && !has_key(e, key))
+		e = follow(&e->chain);
+	if (!e || !try_pin(e))
+		return NULL;
+	if (has_key(e, key)) {
+		note_hit(e);
+		return e;
+	}
+	cache_release(c, e); /* it has become another one's */
+	return NULL;
+}
+
+static struct counters *own_counters(struct cache *c)
+{
+	static _Atomic unsigned threads;
+	static _Thread_local unsigned mine;
+
+	if (!mine)
+		mine = atomic_fetch_add_explicit(&threads, 1, memory_order_relaxed) % COUNTERS + 1;
+	return &c->counters[mine - 1];
 }
 
 struct cache_entry *cache_lookup(struct cache *c, struct cache_key key)
 {
 	uint64_t hash = key_hash(key);
 	struct shard *s = shard_of(c, hash);
-	struct cache_entry *e;
+	struct cache_entry *e = find_unlocked(c, s, key, hash);
+	struct counters *counters = own_counters(c);
 
-	mutex_lock(&s->lock);
-	e = *find(s, key, hash);
-	if (e) {
-		pin(e);
-		s->hits++;
-	} else {
-		s->misses++;
+	if (!e) {
+		mutex_lock(&s->lock);
+		e = follow(find(s, key, hash));
+		if (e)
+			pin(e);
+		mutex_unlock(&s->lock);
 	}
-	mutex_unlock(&s->lock);
+	atomic_fetch_add_explicit(e ? &counters->hits : &counters->misses, 1, memory_order_relaxed);
 	return e;
 }
 
@@ -373,42 +517,70 @@ static void link_entry(struct cache *c, struct shard *s, struct cache_entry *e, 
 		return;
 	make_room(s, limit, e->charge, freed);
 	atomic_fetch_add_explicit(&s->linked_charge, e->charge, memory_order_relaxed);
-	if (s->entries_n >= s->buckets_n)
+	if (s->entries_n >= buckets_of(s)->n)
 		grow(s);
-	ghost = &s->ghosts[e->hash & (s->buckets_n - 1)];
+	ghost = ghost_of(s, e->hash);
 	if (*ghost == fingerprint(e->hash)) {
 		*ghost = 0;
 		queue_push(s, e, QUEUE_MAIN);
 	} else {
 		queue_push(s, e, QUEUE_PROBATION);
 	}
-	e->chain = *bucket_of(s, e->hash);
-	*bucket_of(s, e->hash) = e;
-	s->entries_n++;
 	atomic_fetch_add_explicit(&e->refs, 1, memory_order_relaxed);
+	bucket_push(buckets_of(s), e);
+	s->entries_n++;
+}
+
+/* Under the shard's lock: one to be used again, or a new one. With a reference for the caller, as the last thing. */
+static struct cache_entry *entry_new(struct shard *s, struct cache_key key, uint64_t hash, void *value, uint64_t charge)
+{
+	struct cache_entry *e = s->free;
+
+	if (e) {
+		s->free = follow(&e->chain);
+	} else {
+		e = malloc(sizeof(*e));
+		if (!e)
+			return NULL;
+		atomic_init(&e->refs, 0);
+		atomic_init(&e->file, 0);
+		atomic_init(&e->offset, 0);
+		atomic_init(&e->hits, 0);
+		atomic_init(&e->chain, NULL);
+	}
+	e->older = e->newer = NULL;
+	e->queue = QUEUE_NONE;
+	e->hash = hash;
+	e->value = value;
+	e->charge = charge;
+	set_hits(e, 0);
+	atomic_store_explicit(&e->file, key.file, memory_order_relaxed);
+	atomic_store_explicit(&e->offset, key.offset, memory_order_relaxed);
+	atomic_store_explicit(&e->refs, 1, memory_order_release);
+	return e;
 }
 
 struct cache_entry *cache_insert(struct cache *c, struct cache_key key, void *value, uint64_t charge, bool low_priority)
 {
-	struct cache_entry *e = malloc(sizeof(*e)), *there, *freed = NULL;
 	uint64_t hash = key_hash(key);
 	struct shard *s = shard_of(c, hash);
+	struct cache_entry *e, *freed = NULL;
+	bool there;
 
-	if (!e)
-		return NULL;
-	*e = (struct cache_entry){ .key = key, .hash = hash, .value = value, .charge = charge };
-	atomic_init(&e->refs, 1);
 	mutex_lock(&s->lock);
-	there = *find(s, key, hash);
+	e = follow(find(s, key, hash));
+	there = e != NULL;
 	if (there) {
-		pin(there);
-		freed = e;
-		e = there;
+		pin(e);
 	} else {
-		link_entry(c, s, e, !low_priority, &freed);
+		e = entry_new(s, key, hash, value, charge);
+		if (e)
+			link_entry(c, s, e, !low_priority, &freed);
 	}
 	mutex_unlock(&s->lock);
-	free_list(c, freed);
+	if (there)
+		c->free_fn(c->ctx, value);
+	free_list(c, s, freed);
 	return e;
 }
 
@@ -432,7 +604,7 @@ static void release_over_limit(struct cache *c, struct shard *s, struct cache_en
 		unlink_entry(s, e, &freed);
 	drop_ref(s, e, &freed);
 	mutex_unlock(&s->lock);
-	free_list(c, freed);
+	free_list(c, s, freed);
 }
 
 void cache_release(struct cache *c, struct cache_entry *e)
@@ -446,28 +618,29 @@ void cache_release(struct cache *c, struct cache_entry *e)
 	}
 	drop_ref(s, e, &freed);
 	if (freed)
-		free_list(c, freed);
+		free_list(c, s, freed);
 }
 
 void cache_erase(struct cache *c, struct cache_key key)
 {
 	uint64_t hash = key_hash(key);
 	struct shard *s = shard_of(c, hash);
-	struct cache_entry **at, *freed = NULL;
+	_Atomic(struct cache_entry *) *at;
+	struct cache_entry *freed = NULL;
 
 	mutex_lock(&s->lock);
 	at = find(s, key, hash);
-	if (*at)
+	if (follow(at))
 		unlink_at(s, at, &freed);
 	mutex_unlock(&s->lock);
-	free_list(c, freed);
+	free_list(c, s, freed);
 }
 
 static void erase_file_of_queue(struct shard *s, struct queue *q, uint64_t file, struct cache_entry **freed)
 {
 	for (struct cache_entry *e = q->newest, *older; e; e = older) {
 		older = e->older;
-		if (e->key.file == file)
+		if (file_of(e) == file)
 			unlink_entry(s, e, freed);
 	}
 }
@@ -482,7 +655,7 @@ void cache_erase_file(struct cache *c, uint64_t file)
 		erase_file_of_queue(s, &s->probation, file, &freed);
 		erase_file_of_queue(s, &s->main, file, &freed);
 		mutex_unlock(&s->lock);
-		free_list(c, freed);
+		free_list(c, s, freed);
 	}
 }
 
@@ -503,7 +676,7 @@ void cache_charge(struct cache *c, int64_t delta)
 		mutex_lock(&s->lock);
 		make_room(s, limit, 0, &freed);
 		mutex_unlock(&s->lock);
-		free_list(c, freed);
+		free_list(c, s, freed);
 	}
 }
 
@@ -513,12 +686,14 @@ void cache_get_stats(struct cache *c, struct cache_stats *ret)
 	struct cache_stats st = { .capacity = c->capacity, .charged_bytes = charged > 0 ? (uint64_t)charged : 0 };
 
 	st.bytes = st.charged_bytes;
+	for (unsigned i = 0; i < COUNTERS; i++) {
+		st.hits += atomic_load_explicit(&c->counters[i].hits, memory_order_relaxed);
+		st.misses += atomic_load_explicit(&c->counters[i].misses, memory_order_relaxed);
+	}
 	for (unsigned i = 0; i < c->shards_n; i++) {
 		struct shard *s = &c->shards[i];
 
 		mutex_lock(&s->lock);
-		st.hits += s->hits;
-		st.misses += s->misses;
 		st.entries += s->entries_n;
 		st.bytes += atomic_load_explicit(&s->alive_charge, memory_order_relaxed);
 		mutex_unlock(&s->lock);
