@@ -195,6 +195,7 @@ struct found {
 	enum order order; /* ENTRY_BELOW: every entry of the block lies below the target */
 	size_t at;
 	size_t value_at; /* the offset of its value */
+	uint32_t restart;
 };
 
 /* Where a walk to the target begins: behind an entry that lies below it, or at the block's first entry. */
@@ -202,13 +203,14 @@ struct walk {
 	size_t at;
 	size_t value_at; /* the offset of that entry's value */
 	size_t match;    /* leading bytes of the target that the entry in front has */
+	uint32_t restart; /* the first that doesn't lie below the target */
 };
 
 /* The walk from behind the last restart that lies below the target. */
 static inline int find_restart(const struct block *b, const struct target *t, struct walk *ret)
 {
 	uint32_t low = 0, high = b->restarts_n; /* those in front of `low` lie below, those from `high` on don't */
-	struct walk w = { b->entries, 0, 0 };
+	struct walk w = { b->entries, 0, 0, 0 };
 	size_t value_size = 0;
 
 	while (low < high) {
@@ -228,6 +230,7 @@ static inline int find_restart(const struct block *b, const struct target *t, st
 		}
 	}
 	w.value_at = restart_value(b, low ? low - 1 : 0) + value_size;
+	w.restart = low;
 	*ret = w;
 	return LSM_OK;
 }
@@ -242,7 +245,7 @@ static int find(const struct block *b, const struct target *t, struct found *ret
 {
 	enum order order = ENTRY_BELOW;
 	struct entry e = { 0 };
-	struct walk w = { b->entries, 0, 0 };
+	struct walk w = { b->entries, 0, 0, 0 };
 	int rc;
 
 	if (!b->restarts_n) {
@@ -261,7 +264,7 @@ static int find(const struct block *b, const struct target *t, struct found *ret
 		if (order != ENTRY_BELOW)
 			break;
 	}
-	*ret = (struct found){ e, order, w.at, w.value_at };
+	*ret = (struct found){ e, order, w.at, w.value_at, w.restart };
 	return LSM_OK;
 }
 
@@ -278,6 +281,7 @@ int block_find(const struct block *b, struct lsm_slice user_key, uint64_t traile
 	if (!ret->found)
 		return LSM_OK;
 	ret->trailer = entry_trailer(&f.entry);
+	ret->restart = f.restart;
 	if (!entry_value(b, &f.entry, f.value_at, &ret->value))
 		return corrupt(b, f.at, "an entry without its value");
 	return LSM_OK;

@@ -66,6 +66,7 @@ struct block_hit {
 	bool same_user_key;     /* the entry has the user key that was looked for */
 	uint64_t trailer;       /* of the entry */
 	struct lsm_slice value; /* points into the block */
+	uint32_t restart;       /* of the entry, where each has one (index blocks) */
 };
 /* Finds the first entry >= (user_key, trailer). LSM_CORRUPT. */
 int block_find(const struct block *b, struct lsm_slice user_key, uint64_t trailer, struct block_hit *ret);

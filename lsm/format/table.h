@@ -25,6 +25,9 @@ struct block_source {
 	void (*insert)(struct block_source *s, uint64_t file, uint64_t offset, void *data, size_t size,
 		       bool low_priority, struct block_pin *ret);
 	void (*release)(struct block_source *s, struct block_pin *pin);
+	/* May an open table keep so many bytes of its index for good? Charged if so; unkeep() gives them back. */
+	bool (*keep)(struct block_source *s, size_t bytes);
+	void (*unkeep)(struct block_source *s, size_t bytes);
 };
 
 #define RANGE_END_TRAILER UINT64_MAX
@@ -96,6 +99,8 @@ struct table_hit {
 /* Finds the newest version of `user_key`, whose filter_hash() is `hash`, with trailer <= `trailer` among the points. 0 or an
  * error; *ret is set on 0. */
 int table_get(struct table *t, struct lsm_slice user_key, uint64_t hash, uint64_t trailer, struct table_hit *ret);
+/* Brings the filter's line for the hash on its way to the processor, for a table_get() soon. */
+void table_prefetch(const struct table *t, uint64_t hash);
 void table_hit_release(struct table *t, struct table_hit *hit);
 
 /* An iterator over the points. The table must stay open. `low_priority` (compactions): blocks that are read do not push

@@ -2,6 +2,8 @@
 #ifndef LSM_FORMAT_TABLE_INTERNAL_H
 #define LSM_FORMAT_TABLE_INTERNAL_H
 /* table_internal - an open table, shared by point look-ups and the iterator. */
+#include <stdatomic.h>
+
 #include "lsm/format/block.h"
 #include "lsm/format/filter.h"
 #include "lsm/format/table_format.h"
@@ -18,6 +20,14 @@ struct table {
 	struct filter filter;
 	struct range_dels *range_dels; /* or NULL */
 	size_t memory;
+	/* Index partitions that were asked for, by their place in the top index, as far as `source` lets them be kept. */
+	_Atomic(struct partition *) *partitions;
+};
+
+struct partition {
+	struct block block;
+	size_t bytes; /* of this, the data included */
+	uint8_t data[];
 };
 
 /*

@@ -92,7 +92,14 @@ static int read_top(struct table *t, struct block_handle h)
 	rc = read_resident(t, h, &t->top_data);
 	if (rc)
 		return rc;
-	return block_init(&t->top, slice_of(t->top_data, (size_t)h.size), t->file->path, h.offset);
+	rc = block_init(&t->top, slice_of(t->top_data, (size_t)h.size), t->file->path, h.offset);
+	if (rc || !t->source || !t->source->keep)
+		return rc;
+	/* Without memory there is nothing to keep partitions in: the cache does as well. */
+	t->partitions = calloc(t->top.restarts_n, sizeof(*t->partitions));
+	if (t->partitions)
+		t->memory += t->top.restarts_n * sizeof(*t->partitions);
+	return LSM_OK;
 }
 
 /* A filter of a kind that isn't known is not used: it only saves reads. */
@@ -156,6 +163,18 @@ int table_open(struct env *env, const char *path, uint64_t file_number, struct b
 	return LSM_OK;
 }
 
+static void partitions_free(struct table *t)
+{
+	for (uint32_t i = 0; t->partitions && i < t->top.restarts_n; i++) {
+		struct partition *p = atomic_load(&t->partitions[i]);
+
+		if (p)
+			t->source->unkeep(t->source, p->bytes);
+		free(p);
+	}
+	free(t->partitions);
+}
+
 void table_close(struct table *t)
 {
 	if (!t)
@@ -163,6 +182,7 @@ void table_close(struct table *t)
 	file_close(t->file);
 	table_props_free(&t->props);
 	range_dels_free(t->range_dels);
+	partitions_free(t);
 	free(t->top_data);
 	free(t->filter_data);
 	free(t);
@@ -187,39 +207,76 @@ const struct range_dels *table_range_dels(const struct table *t)
  * Looking up
  */
 
-/* The block that the index says may hold the first entry >= the target. *ret_any is false when the target lies behind
- * all blocks. */
+/* Where in the index the first entry >= the target may be: its value is a handle. `found` is false when the target lies
+ * behind all blocks. */
 static int find_block(struct table *t, const struct block *index, struct lsm_slice user_key, uint64_t trailer,
-		      bool *ret_any, struct block_handle *ret)
+		      struct block_hit *ret_hit, struct block_handle *ret)
 {
-	struct block_hit hit;
-	int rc = block_find(index, user_key, trailer, &hit);
+	int rc = block_find(index, user_key, trailer, ret_hit);
+
+	return rc || !ret_hit->found ? rc : table_index_handle(t, ret_hit->value, ret);
+}
+
+/* A copy of the pinned partition, to be kept in its place, if it may; whoever comes second drops his. */
+static void partition_keep(struct table *t, uint32_t at, const struct block_pin *pin, const struct block *block)
+{
+	size_t bytes = sizeof(struct partition) + pin->data.size;
+	struct partition *p, *none = NULL;
+
+	if (!t->partitions || at >= t->top.restarts_n || !t->source->keep(t->source, bytes))
+		return;
+	p = malloc(bytes);
+	if (p) {
+		p->bytes = bytes;
+		memcpy(p->data, pin->data.data, pin->data.size);
+		p->block = *block;
+		p->block.data = p->data;
+		if (atomic_compare_exchange_strong(&t->partitions[at], &none, p))
+			return;
+	}
+	t->source->unkeep(t->source, bytes);
+	free(p);
+}
+
+/* Looks into the partition at `h`, which the top index has at `at`. */
+static int find_in_partition(struct table *t, struct block_handle h, uint32_t at, struct lsm_slice user_key,
+			     uint64_t trailer, struct block_hit *ret_hit, struct block_handle *ret)
+{
+	struct block partition;
+	struct block_pin pin;
+	int rc = table_pin_block(t, h, false, NULL, &pin);
 
 	if (rc)
 		return rc;
-	*ret_any = hit.found;
-	return hit.found ? table_index_handle(t, hit.value, ret) : LSM_OK;
+	rc = block_init(&partition, pin.data, t->file->path, h.offset);
+	if (!rc)
+		rc = find_block(t, &partition, user_key, trailer, ret_hit, ret);
+	if (!rc)
+		partition_keep(t, at, &pin, &partition);
+	table_unpin_block(t, &pin);
+	return rc;
 }
 
 /* The data block for the target, by way of the top index and one partition. */
 static int find_data_block(struct table *t, struct lsm_slice user_key, uint64_t trailer, bool *ret_any,
 			   struct block_handle *ret)
 {
+	struct block_hit hit;
 	struct block_handle h;
-	struct block_pin pin;
-	struct block partition;
+	const struct partition *p = NULL;
 	int rc;
 
-	rc = find_block(t, &t->top, user_key, trailer, ret_any, &h);
-	if (rc || !*ret_any)
-		return rc;
-	rc = table_pin_block(t, h, false, NULL, &pin);
-	if (rc)
-		return rc;
-	rc = block_init(&partition, pin.data, t->file->path, h.offset);
+	rc = find_block(t, &t->top, user_key, trailer, &hit, &h);
+	if (!rc && hit.found) {
+		if (t->partitions && hit.restart < t->top.restarts_n)
+			p = atomic_load_explicit(&t->partitions[hit.restart], memory_order_acquire);
+		if (p && p->block.offset == h.offset)
+			rc = find_block(t, &p->block, user_key, trailer, &hit, ret);
+		else
+			rc = find_in_partition(t, h, hit.restart, user_key, trailer, &hit, ret);
+	}
 	if (!rc)
-		rc = find_block(t, &partition, user_key, trailer, ret_any, ret);
-	table_unpin_block(t, &pin);
+		*ret_any = hit.found;
 	return rc;
 }
 
@@ -269,6 +326,12 @@ int table_get(struct table *t, struct lsm_slice user_key, uint64_t hash, uint64_
 	if (!rc)
 		*ret = hit;
 	return rc;
+}
+
+void table_prefetch(const struct table *t, uint64_t hash)
+{
+	if (t->filter.lines_n)
+		__builtin_prefetch(filter_line(&t->filter, hash));
 }
 
 void table_hit_release(struct table *t, struct table_hit *hit)

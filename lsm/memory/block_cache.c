@@ -3,6 +3,8 @@
  * block_cache - the tables' block_source on top of the cache. A pin is a cache entry, or, when there was no memory for
  * one, the block itself with the pointer's lowest bit set: a read must not fail for the want of a cache.
  */
+#include <stdatomic.h>
+
 #include "lsm/memory/cache.h"
 
 enum {
@@ -14,6 +16,7 @@ enum {
 struct block_cache {
 	struct block_source source; /* first: the source is the block_cache */
 	struct cache *cache;
+	_Atomic int64_t kept_bytes; /* of indexes that open tables keep */
 };
 
 static void *pin_uncached(void *data)
@@ -65,6 +68,29 @@ static void source_release(struct block_source *source, struct block_pin *pin)
 	*pin = (struct block_pin){ 0 };
 }
 
+/* All other parts of an index live in the cache as data does: what is kept must not displace it. */
+static bool source_keep(struct block_source *source, size_t bytes)
+{
+	enum { SHARE = 8 };
+	struct block_cache *b = (struct block_cache *)source;
+	int64_t max = (int64_t)(cache_capacity(b->cache) / SHARE);
+
+	if (atomic_fetch_add(&b->kept_bytes, (int64_t)bytes) + (int64_t)bytes > max) {
+		atomic_fetch_sub(&b->kept_bytes, (int64_t)bytes);
+		return false;
+	}
+	cache_charge(b->cache, (int64_t)bytes);
+	return true;
+}
+
+static void source_unkeep(struct block_source *source, size_t bytes)
+{
+	struct block_cache *b = (struct block_cache *)source;
+
+	atomic_fetch_sub(&b->kept_bytes, (int64_t)bytes);
+	cache_charge(b->cache, -(int64_t)bytes);
+}
+
 static void free_block(void *ctx, void *value)
 {
 	(void)ctx;
@@ -86,7 +112,7 @@ int block_cache_new(uint64_t capacity_bytes, struct block_cache **ret)
 		free(b);
 		return rc;
 	}
-	b->source = (struct block_source){ source_lookup, source_insert, source_release };
+	b->source = (struct block_source){ source_lookup, source_insert, source_release, source_keep, source_unkeep };
 	*ret = b;
 	return LSM_OK;
 }

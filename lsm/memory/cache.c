@@ -659,6 +659,11 @@ void cache_erase_file(struct cache *c, uint64_t file)
 	}
 }
 
+uint64_t cache_capacity(const struct cache *c)
+{
+	return c->capacity;
+}
+
 void cache_charge(struct cache *c, int64_t delta)
 {
 	uint64_t limit;

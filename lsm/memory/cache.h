@@ -44,6 +44,7 @@ void cache_release(struct cache *c, struct cache_entry *e);
 void cache_erase(struct cache *c, struct cache_key key);
 void cache_erase_file(struct cache *c, uint64_t file);
 
+uint64_t cache_capacity(const struct cache *c);
 /* Adds to what is held outside of the entries (negative: gives back); evicts as needed. */
 void cache_charge(struct cache *c, int64_t delta);
 

@@ -17,6 +17,8 @@ struct table_cache {
 	char *dir;
 	struct block_cache *blocks;
 	struct cache *open; /* each file is charged 1 */
+	int64_t held_max;   /* of the files that may be open at once; the others come and go */
+	_Atomic int64_t held, held_bytes;
 };
 
 struct open_file {
@@ -48,6 +50,7 @@ int table_cache_new(struct env *env, const char *dir, struct block_cache *blocks
 		return status_no_memory(sizeof(*c));
 	c->env = env;
 	c->blocks = blocks;
+	c->held_max = open_max / 2;
 	c->dir = strdup(dir);
 	while (shards < SHARDS_MAX && open_max / (shards * 2) >= SHARD_FILES_MIN)
 		shards *= 2;
@@ -138,6 +141,62 @@ static int get(struct table_cache *c, struct cache_key key, struct table_pin *re
 int table_cache_get(struct table_cache *c, uint64_t number, struct table_pin *ret)
 {
 	return get(c, (struct cache_key){ number, KEY_TABLE }, ret);
+}
+
+static void hold_ended(struct table_cache *c, int64_t bytes)
+{
+	atomic_fetch_sub(&c->held, 1);
+	atomic_fetch_sub(&c->held_bytes, bytes);
+}
+
+/* Half of the files, and of the memory a quarter, can be held. */
+static bool may_hold(struct table_cache *c, int64_t bytes)
+{
+	enum { MEMORY_SHARE = 4 };
+	int64_t bytes_max = (int64_t)(cache_capacity(block_cache_cache(c->blocks)) / MEMORY_SHARE);
+
+	int64_t held = atomic_fetch_add(&c->held, 1) + 1, held_bytes = atomic_fetch_add(&c->held_bytes, bytes) + bytes;
+
+	if (held <= c->held_max && held_bytes <= bytes_max)
+		return true;
+	hold_ended(c, bytes);
+	return false;
+}
+
+int table_cache_get_held(struct table_cache *c, uint64_t number, struct table_hold *hold, struct table_pin *ret)
+{
+	struct cache_entry *e = atomic_load_explicit(&hold->entry, memory_order_acquire), *none = NULL;
+	const struct open_file *f;
+	int rc;
+
+	if (e) {
+		f = cache_entry_value(e);
+		*ret = (struct table_pin){ .table = f->table };
+		return LSM_OK;
+	}
+	rc = table_cache_get(c, number, ret);
+	if (rc)
+		return rc;
+	f = cache_entry_value(ret->entry);
+	if (!may_hold(c, (int64_t)f->memory_bytes))
+		return LSM_OK;
+	if (atomic_compare_exchange_strong(&hold->entry, &none, ret->entry))
+		ret->entry = NULL;
+	else
+		hold_ended(c, (int64_t)f->memory_bytes);
+	return LSM_OK;
+}
+
+void table_cache_unhold(struct table_cache *c, struct table_hold *hold)
+{
+	struct cache_entry *e = atomic_exchange(&hold->entry, NULL);
+	const struct open_file *f;
+
+	if (!e)
+		return;
+	f = cache_entry_value(e);
+	hold_ended(c, (int64_t)f->memory_bytes);
+	cache_release(c->open, e);
 }
 
 int table_cache_get_blob(struct table_cache *c, uint64_t number, struct table_pin *ret)

@@ -5,6 +5,8 @@
  * table_cache - open tables and open blob segments by file number, at most so many at once; their memory is charged to
  * the block cache's budget. Thread-safe.
  */
+#include <stdatomic.h>
+
 #include "lsm/memory/cache.h"
 
 struct table_cache;
@@ -25,6 +27,17 @@ struct table_pin {
 int table_cache_get(struct table_cache *c, uint64_t number, struct table_pin *ret);
 /* The same for a blob segment (DIR/NNNNNN.blob), whose header is checked when it is opened. */
 int table_cache_get_blob(struct table_cache *c, uint64_t number, struct table_pin *ret);
+/*
+ * A hold keeps an open table for its owner, who looks at it often: while few tables are open, the first
+ * table_cache_get_held() leaves its pin there, and the next ones take no other. The owner's life spans all of those
+ * calls' pins; it ends the hold with table_cache_unhold(). Zero-initialize.
+ */
+struct table_hold {
+	_Atomic(struct cache_entry *) entry;
+};
+int table_cache_get_held(struct table_cache *c, uint64_t number, struct table_hold *hold, struct table_pin *ret);
+void table_cache_unhold(struct table_cache *c, struct table_hold *hold);
+
 void table_cache_release(struct table_cache *c, struct table_pin *pin);
 
 /* The file is about to be deleted: closes it when nobody pins it, and forgets its blocks. */

@@ -18,7 +18,6 @@
 enum {
 	MEMTABLES_MAX = 16,
 	JOBS_MAX = 32, /* compactions at once: background threads and callers of lsm_compact_range() */
-	READ_SLOTS = 64,
 };
 
 /* All that a reader looks at, newest first: immutable but for the entries that are added to `mem`. */
@@ -120,13 +119,16 @@ struct lsm_db {
 	struct env_thread *threads[17];
 	unsigned threads_n;
 
-	struct read_counters reads[READ_SLOTS]; /* by epoch slot, so that readers don't share a line */
+	struct read_counters reads[EPOCH_SLOTS]; /* by epoch slot, so that readers don't share a line */
 	_Atomic uint64_t writes, operations, user_bytes, syncs_asked, syncs_done, flushes, compactions, trivial_moves,
 		delays, delay_us, flush_bytes_written, compact_bytes_read, compact_bytes_written;
 	_Atomic uint64_t level_read[LSM_LEVELS], level_written[LSM_LEVELS];
 };
 
 #define count(counter, n) atomic_fetch_add_explicit(&(counter), (n), memory_order_relaxed)
+/* Of a counter that nobody else changes: an epoch slot's owner, inside. */
+#define count_own(counter) \
+	atomic_store_explicit(&(counter), atomic_load_explicit(&(counter), memory_order_relaxed) + 1, memory_order_relaxed)
 #define counted(counter) atomic_load_explicit(&(counter), memory_order_relaxed)
 
 /* options.c */

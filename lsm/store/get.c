@@ -37,66 +37,108 @@ static int search_memtable(struct search *s, struct memtable *m)
 	return s->covered ? LSM_NOT_FOUND : 1;
 }
 
-static int search_table(struct search *s, const struct table_meta *t)
+/* `pin` passes to the hit, or ends here. */
+static int search_table(struct search *s, struct table_pin *pin)
 {
+	struct table *t = pin->table;
+	const struct range_dels *dels = table_range_dels(t);
 	struct lookup *out = s->out;
-	const struct range_dels *dels;
-	int rc = table_cache_get(s->db->tables, t->number, &out->table);
+	int rc;
 
-	if (rc)
-		return rc;
-	dels = table_range_dels(out->table.table);
 	if (dels) {
 		uint64_t covered = range_dels_covering(dels, s->key, s->sequence, NULL);
 
 		if (covered > s->covered)
 			s->covered = covered;
 	}
-	rc = table_get(out->table.table, s->key, s->hash, SEEK_TRAILER(s->sequence), &out->hit);
+	rc = table_get(t, s->key, s->hash, SEEK_TRAILER(s->sequence), &out->hit);
 	if (!rc && out->hit.answer == TABLE_FOUND) {
 		out->trailer = out->hit.trailer;
 		out->value = out->hit.value;
 		out->in_table = true;
+		out->table = *pin;
 		return verdict(s);
 	}
 	if (!rc && out->hit.answer == TABLE_FILTERED)
-		count(s->counters->filtered, 1);
+		count_own(s->counters->filtered);
 	else if (!rc)
-		count(s->counters->filter_false, 1);
-	table_cache_release(s->db->tables, &out->table);
+		count_own(s->counters->filter_false);
+	table_cache_release(s->db->tables, pin);
 	if (rc)
 		return rc;
 	return s->covered ? LSM_NOT_FOUND : 1;
 }
 
+enum { CANDIDATES_MAX = 24 };
+
+/* Tables that may hold the key, the newest first. */
+struct candidates {
+	struct table_meta *tables[CANDIDATES_MAX];
+	struct table_pin pins[CANDIDATES_MAX];
+	unsigned n;
+};
+
+/* Opens them all, and lets their filters' lines come from memory at the same time; then looks into one after the other. */
+static int search_candidates(struct search *s, struct candidates *c)
+{
+	int rc = LSM_OK;
+	unsigned opened = 0, i = 0;
+
+	while (!rc && opened < c->n) {
+		struct table_meta *t = c->tables[opened];
+
+		rc = table_cache_get_held(s->db->tables, t->number, &t->hold, &c->pins[opened]);
+		if (!rc)
+			table_prefetch(c->pins[opened++].table, s->hash);
+	}
+	if (!rc)
+		rc = 1;
+	while (rc > 0 && i < opened)
+		rc = search_table(s, &c->pins[i++]);
+	while (i < opened)
+		table_cache_release(s->db->tables, &c->pins[i++]);
+	c->n = 0;
+	return rc;
+}
+
+/* 1, or what the search came to when there was no more room. */
+static int candidate_add(struct search *s, struct candidates *c, struct table_meta *t)
+{
+	int rc = 1;
+
+	if (c->n == CANDIDATES_MAX)
+		rc = search_candidates(s, c);
+	c->tables[c->n++] = t;
+	return rc;
+}
+
 static int search_version(struct search *s, const struct version *v)
 {
 	const struct level *l0 = &v->levels[0];
+	struct candidates c;
 	int rc = 1;
 
+	c.n = 0;
 	for (size_t i = 0; rc > 0 && i < l0->n; i++) {
 		if (!table_before_key(l0->tables[i], s->key) && !table_after_key(l0->tables[i], s->key))
-			rc = search_table(s, l0->tables[i]);
+			rc = candidate_add(s, &c, l0->tables[i]);
 	}
 	for (unsigned level = 1; rc > 0 && level < LSM_LEVELS; level++) {
 		const struct level *l = &v->levels[level];
 		size_t i = l->n ? level_find(l, s->key) : 0;
 
 		if (i < l->n && !table_after_key(l->tables[i], s->key))
-			rc = search_table(s, l->tables[i]);
+			rc = candidate_add(s, &c, l->tables[i]);
 	}
-	return rc;
+	return rc > 0 ? search_candidates(s, &c) : rc;
 }
 
 int lookup(struct lsm_db *db, const struct superversion *sv, uint64_t sequence, struct lsm_slice key,
 	   struct read_counters *counters, struct lookup *ret)
 {
-	struct search s = { .db = db,
-			    .key = key,
-			    .hash = filter_hash(key),
-			    .sequence = sequence,
-			    .counters = counters,
-			    .out = ret };
+	struct search s = {
+		.db = db, .key = key, .hash = filter_hash(key), .sequence = sequence, .counters = counters, .out = ret
+	};
 	int rc;
 
 	*ret = (struct lookup){ 0 };
@@ -205,11 +247,11 @@ static int get_at(struct lsm_db *db, const struct superversion *sv, uint64_t seq
 
 	if (rc)
 		return rc;
-	count(counters->gets, 1);
+	count_own(counters->gets);
 	rc = lookup(db, sv, sequence, key, counters, &l);
 	if (rc)
 		return rc;
-	count(counters->found, 1);
+	count_own(counters->found);
 	return value_of(db, &l, ret);
 }
 
@@ -217,7 +259,7 @@ int lsm_get(struct lsm_db *db, const struct lsm_snapshot *snapshot, struct lsm_s
 {
 	unsigned slot = epoch_enter(db->epoch);
 	const struct superversion *sv = atomic_load(&db->current);
-	int rc = get_at(db, sv, sequence_at(db, snapshot), key, &db->reads[slot % READ_SLOTS], ret);
+	int rc = get_at(db, sv, sequence_at(db, snapshot), key, &db->reads[slot], ret);
 
 	epoch_exit(db->epoch, slot);
 	return rc;
@@ -262,11 +304,11 @@ int lsm_get_range(struct lsm_db *db, const struct lsm_snapshot *snapshot, struct
 		return rc;
 	slot = epoch_enter(db->epoch);
 	sv = atomic_load(&db->current);
-	counters = &db->reads[slot % READ_SLOTS];
-	count(counters->gets, 1);
+	counters = &db->reads[slot];
+	count_own(counters->gets);
 	rc = lookup(db, sv, sequence_at(db, snapshot), key, counters, &l);
 	if (!rc) {
-		count(counters->found, 1);
+		count_own(counters->found);
 		rc = copy_range(db, &l, offset, buf, size, ret_copied, ret_value_size);
 		lookup_done(db, &l);
 	}
@@ -283,7 +325,7 @@ int lsm_multi_get(struct lsm_db *db, const struct lsm_snapshot *snapshot, size_t
 	struct lsm_error first = { 0 };
 
 	for (size_t i = 0; i < n; i++) {
-		codes[i] = get_at(db, sv, sequence, keys[i], &db->reads[slot % READ_SLOTS], &values[i]);
+		codes[i] = get_at(db, sv, sequence, keys[i], &db->reads[slot], &values[i]);
 		if (codes[i] && codes[i] != LSM_NOT_FOUND && !first.code)
 			first = *lsm_last_error();
 	}

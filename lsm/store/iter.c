@@ -157,7 +157,7 @@ int lsm_iter_new(struct lsm_db *db, const struct lsm_iter_options *options, stru
 	it->sv = atomic_load(&db->current);
 	atomic_fetch_add_explicit(&it->sv->refs, 1, memory_order_relaxed);
 	epoch_exit(db->epoch, slot);
-	it->counters = &db->reads[slot % READ_SLOTS];
+	it->counters = &db->reads[slot];
 	count(it->counters->iterators, 1);
 	/* After the superversion, for the reason given in get.c. */
 	it->sequence =

@@ -63,7 +63,7 @@ void lsm_get_stats(struct lsm_db *db, struct lsm_stats *ret)
 		.recovered_records = db->recovered_records,
 	};
 
-	for (unsigned i = 0; i < READ_SLOTS; i++) {
+	for (unsigned i = 0; i < EPOCH_SLOTS; i++) {
 		s.gets += counted(db->reads[i].gets);
 		s.gets_found += counted(db->reads[i].found);
 		s.iterators += counted(db->reads[i].iterators);

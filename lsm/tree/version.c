@@ -64,6 +64,7 @@ void table_meta_unref(struct table_meta *t)
 
 	if (!t || atomic_fetch_sub_explicit(&t->refs, 1, memory_order_acq_rel) != 1)
 		return;
+	table_cache_unhold(t->tree->tables, &t->hold);
 	if (atomic_load(&t->obsolete) && !t->tree->read_only) {
 		table_cache_evict(t->tree->tables, t->number);
 		store_file_path(path, t->tree->dir, STORE_TABLE, t->number);

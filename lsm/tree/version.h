@@ -15,6 +15,7 @@ struct table_meta {
 	uint64_t number;
 	struct table_props props;
 	struct blob_segment **segments; /* held; one for each of props.blob_refs; NULL until attached */
+	struct table_hold hold;         /* on the open table */
 	struct tree *tree;              /* whose file is deleted with the last reference */
 	bool busy;                      /* input of a running compaction; tree lock */
 	atomic_bool obsolete;           /* left the current version: the file goes with the last reference */
