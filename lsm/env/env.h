@@ -31,8 +31,9 @@ struct env_file_ops {
 	int (*sync)(struct env_file *f); /* data and size are on the disk on return (fdatasync) */
 	int (*size)(struct env_file *f, uint64_t *ret_size);
 	int (*truncate)(struct env_file *f, uint64_t size);
-	/* Overwrites [0, size) with zeros and syncs, so that the blocks exist and are initialized. */
-	int (*fill)(struct env_file *f, uint64_t size);
+	/* Overwrites [0, size) with zeros, so that the blocks exist; with `durable` they are synced as well, so that a later
+	 * sync of a page has nothing to do but to write it. */
+	int (*fill)(struct env_file *f, uint64_t size, bool durable);
 	/* Maps [0, size) shared, writable when the file is; once a file. The mapping ends with the file's close. */
 	int (*map)(struct env_file *f, uint64_t size, void **ret_base);
 	/* The pages are not needed in the kernel's cache any more. A hint. */

@@ -118,6 +118,7 @@ int wal_sync(struct wal *w, uint64_t lsn)
 	int rc = LSM_OK;
 
 	mutex_lock(&w->lock);
+	w->synced_ever = true;
 	if (w->sync_failed.code)
 		rc = status_adopt(&w->sync_failed);
 	while (!rc && w->synced_lsn < lsn) {

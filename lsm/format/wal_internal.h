@@ -19,6 +19,7 @@ struct wal {
 	uint64_t last_number;         /* lock; greatest given out, or seen on disk */
 	uint64_t first_needed;        /* lock */
 	uint64_t synced_lsn;          /* lock; all below is durable or not needed any more */
+	bool synced_ever;             /* lock; somebody wants records to be durable */
 	struct lsm_error sync_failed; /* lock; code 0 while all is well */
 
 	/* Of the commit lock's owner; `current` is changed under `lock` too. */

@@ -219,14 +219,14 @@ int wal_segment_map(struct wal_segment *s)
 	return rc;
 }
 
-int wal_segment_create(struct env *env, const char *dir, struct wal_segment *s)
+int wal_segment_create(struct env *env, const char *dir, struct wal_segment *s, bool durable)
 {
 	int rc;
 
 	rc = slot_open(env, dir, s->slot, ENV_OPEN_CREATE, &s->file);
 	if (rc)
 		return rc;
-	rc = s->file->ops->fill(s->file, s->size);
+	rc = s->file->ops->fill(s->file, s->size, durable);
 	if (!rc)
 		rc = env_sync_dir(env, dir);
 	if (!rc)

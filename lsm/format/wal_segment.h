@@ -66,8 +66,9 @@ bool wal_slot_parse(const char *name, unsigned *ret_slot);
 
 /* Opens slot `slot` and reads its header. LSM_CORRUPT, LSM_UNSUPPORTED, LSM_IO, LSM_NO_MEMORY. */
 int wal_segment_open(struct env *env, const char *dir, unsigned slot, bool read_only, struct wal_segment **ret);
-/* Makes the file of `s`, whose slot and sizes are set: filled with zeros, known to the directory, mapped. */
-int wal_segment_create(struct env *env, const char *dir, struct wal_segment *s);
+/* Makes the file of `s`, whose slot and sizes are set: filled with zeros (`durable`: synced), known to the directory,
+ * mapped. */
+int wal_segment_create(struct env *env, const char *dir, struct wal_segment *s, bool durable);
 /* Maps the segment if it isn't. LSM_IO, LSM_NO_SPACE, LSM_NO_MEMORY. */
 int wal_segment_map(struct wal_segment *s);
 /* Writes both copies of the header into the mapping. */

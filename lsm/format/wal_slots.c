@@ -49,6 +49,8 @@ static struct wal_segment *spare_find(const struct wal *w)
 static int segment_make(struct wal *w, uint64_t size, struct wal_segment **ret)
 {
 	struct wal_segment *s = calloc(1, sizeof(*s));
+	/* Who never syncs need not pay for zeros on the disk: they are written over before they get there. */
+	bool durable = w->synced_ever;
 	int rc;
 
 	if (!s)
@@ -59,7 +61,7 @@ static int segment_make(struct wal *w, uint64_t size, struct wal_segment **ret)
 	s->next = w->segments;
 	w->segments = s;
 	mutex_unlock(&w->lock);
-	rc = wal_segment_create(w->env, w->dir, s);
+	rc = wal_segment_create(w->env, w->dir, s, durable);
 	mutex_lock(&w->lock);
 	cond_broadcast(&w->changed);
 	if (rc) {

@@ -265,6 +265,13 @@ size_t memtable_memory(struct memtable *m)
 	return memtable_bytes(m) + (sizeof(*m->buckets) << (64 - m->bucket_shift));
 }
 
+/* A sequence number that a reader has seen is no older than the entries that it counts. */
+bool memtable_is_empty(const struct memtable *m)
+{
+	return !atomic_load_explicit(&m->entries, memory_order_relaxed) &&
+	       !atomic_load_explicit(&m->dels_n, memory_order_relaxed);
+}
+
 uint64_t memtable_entries(const struct memtable *m)
 {
 	return atomic_load_explicit(&m->entries, memory_order_relaxed);

@@ -47,6 +47,7 @@ int memtable_iter_new(struct memtable *m, struct iter **ret);
 
 size_t memtable_bytes(struct memtable *m);  /* of entries and range tombstones */
 size_t memtable_memory(struct memtable *m); /* the hash table included */
+bool memtable_is_empty(const struct memtable *m);
 uint64_t memtable_entries(const struct memtable *m);
 uint64_t memtable_deletes(const struct memtable *m);
 uint64_t memtable_range_deletes(const struct memtable *m);

@@ -91,6 +91,10 @@ struct lsm_db {
 	struct cond sync_done;
 	bool syncing;
 	uint64_t durable_lsn;
+	uint64_t sync_rounds;   /* begun */
+	unsigned sync_waiting;  /* threads that wait for the next round */
+	unsigned sync_expected; /* threads that the next round had better wait for */
+	uint64_t sync_us;       /* what a round takes, on average of late */
 
 	/* manifest: one edit at a time */
 	struct mutex manifest_lock;

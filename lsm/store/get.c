@@ -27,7 +27,11 @@ static int verdict(struct search *s)
 /* 1: go on with older sources. */
 static int search_memtable(struct search *s, struct memtable *m)
 {
-	uint64_t covered = memtable_covering(m, s->key, s->sequence);
+	uint64_t covered;
+
+	if (memtable_is_empty(m))
+		return 1;
+	covered = memtable_covering(m, s->key, s->sequence);
 
 	if (covered > s->covered)
 		s->covered = covered;

@@ -162,30 +162,76 @@ static int sync_round(struct lsm_db *db, uint64_t lsn)
 	return rc;
 }
 
+/*
+ * The last round served `served` threads, and others came meanwhile: as many will be back soon. A round that starts with
+ * the first of them leaves the others to the next one, and each then waits for two.
+ */
+static void round_ended(struct lsm_db *db, unsigned served, uint64_t us)
+{
+	db->syncing = false;
+	db->sync_expected = served + db->sync_waiting;
+	db->sync_us = (3 * db->sync_us + us) / 4;
+	cond_broadcast(&db->sync_done);
+}
+
+/* Runs a round for all who wait; the lock is held, and given up meanwhile. */
+static int round_run(struct lsm_db *db)
+{
+	uint64_t start = env_now_us(db->env), target;
+	unsigned served = db->sync_waiting;
+	int rc;
+
+	db->syncing = true;
+	db->sync_rounds++;
+	db->sync_waiting = 0;
+	mutex_unlock(&db->sync);
+	target = atomic_load_explicit(&db->acked_lsn, memory_order_acquire);
+	rc = sync_round(db, target);
+	mutex_lock(&db->sync);
+	if (!rc)
+		db->durable_lsn = target;
+	round_ended(db, served, env_now_us(db->env) - start);
+	return rc;
+}
+
+enum { PATIENCE_US_MAX = 1000 };
+
+/* Half of a round's time is what it may cost to wait for a thread that doesn't come back. */
+static uint64_t patience_us(const struct lsm_db *db)
+{
+	return db->sync_us / 2 < PATIENCE_US_MAX ? db->sync_us / 2 : PATIENCE_US_MAX;
+}
+
+/*
+ * Whoever completes the number of expected threads runs the round, so that none has to be woken for it; if they don't
+ * come, the first one whose patience ends.
+ */
 int sync_to(struct lsm_db *db, uint64_t lsn)
 {
-	uint64_t target;
+	uint64_t round, patience = 0, until = 0;
 	int rc = LSM_OK;
 
 	count(db->syncs_asked, 1);
 	mutex_lock(&db->sync);
+	round = db->sync_rounds;
+	db->sync_waiting++;
 	while (!rc && db->durable_lsn < lsn) {
 		if (atomic_load(&db->failed)) {
 			rc = db_check_writable(db);
 		} else if (db->syncing) {
 			cond_wait(&db->sync_done, &db->sync);
+			until = 0;
+		} else if (db->sync_waiting >= db->sync_expected || (until && env_now_us(db->env) >= until)) {
+			rc = round_run(db);
 		} else {
-			db->syncing = true;
-			mutex_unlock(&db->sync);
-			target = atomic_load_explicit(&db->acked_lsn, memory_order_acquire);
-			rc = sync_round(db, target);
-			mutex_lock(&db->sync);
-			db->syncing = false;
-			if (!rc)
-				db->durable_lsn = target;
-			cond_broadcast(&db->sync_done);
+			patience = patience_us(db);
+			if (!until)
+				until = env_now_us(db->env) + patience;
+			cond_wait_us(&db->sync_done, &db->sync, patience + 1);
 		}
 	}
+	if (round == db->sync_rounds)
+		db->sync_waiting--; /* a round that was under way covered it */
 	mutex_unlock(&db->sync);
 	return rc;
 }

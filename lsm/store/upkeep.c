@@ -11,7 +11,7 @@ int lsm_flush(struct lsm_db *db)
 	if (rc)
 		return rc;
 	mutex_lock(&db->commit);
-	if (memtable_entries(db->mem) || memtable_range_deletes(db->mem))
+	if (!memtable_is_empty(db->mem))
 		rc = memtable_switch(db, false);
 	first_segment = memtable_first_segment(db->mem);
 	mutex_unlock(&db->commit);

@@ -126,15 +126,15 @@ static int fault_truncate(struct env_file *f, uint64_t size)
 	return rc ? rc : real_file(f)->ops->truncate(real_file(f), size);
 }
 
-static int fault_fill(struct env_file *f, uint64_t size)
+static int fault_fill(struct env_file *f, uint64_t size, bool durable)
 {
 	struct lsm_error error;
 
 	if (!file_fault(f, FAULT_FILL))
 		return fault_done(fault_file(f)->fault, FAULT_FILL, f->path,
-				  real_file(f)->ops->fill(real_file(f), size));
+				  real_file(f)->ops->fill(real_file(f), size, durable));
 	error = *lsm_last_error();
-	(void)real_file(f)->ops->fill(real_file(f), size / 2);
+	(void)real_file(f)->ops->fill(real_file(f), size / 2, durable);
 	return status_adopt(&error);
 }
 

@@ -147,7 +147,7 @@ static void test_fill_and_map(void **state)
 
 	(void)state;
 	assert_int_equal(file_write(f, 100, "old", 3), LSM_OK);
-	assert_int_equal(f->ops->fill(f, BYTES), LSM_OK);
+	assert_int_equal(f->ops->fill(f, BYTES, true), LSM_OK);
 	assert_int_equal(stat(f->path, &st), 0);
 	assert_int_equal(st.st_size, BYTES);
 	assert_true(st.st_blocks * 512 >= BYTES);
@@ -206,7 +206,7 @@ static void test_write_error(void **state)
 	assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
 	assert_int_equal(file_write(f, 0, data, sizeof(data)), LSM_IO);
 	assert_int_equal(lsm_last_error()->sys_errno, EFBIG);
-	assert_int_equal(f->ops->fill(f, 8192), LSM_IO);
+	assert_int_equal(f->ops->fill(f, 8192, false), LSM_IO);
 	assert_int_equal(file_write(f, 0, data, 4096), LSM_OK);
 	assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
 	file_close(f);
