@@ -15,10 +15,18 @@ struct arena {
 	struct arena_chunk *chunks; /* the newest first */
 	uint8_t *at, *end;          /* what is left of the newest */
 	_Atomic size_t bytes;       /* of all chunks */
-	size_t chunk_bytes;         /* grows up to a limit, so that small arenas stay small */
+	size_t chunk_bytes;         /* of the next one: grows up to a limit, so that small arenas stay small */
+	size_t chunk_bytes_max;
+	void (*prepare)(void *chunk, size_t bytes);
 };
 
 void arena_init(struct arena *a);
+/*
+ * For much memory: chunks grow up to ARENA_LARGE_BYTES, to which those of this size are aligned, and `prepare` sees each of
+ * them before it is used.
+ */
+#define ARENA_LARGE_BYTES ((size_t)2 << 20)
+void arena_init_large(struct arena *a, void (*prepare)(void *chunk, size_t bytes));
 void arena_done(struct arena *a);
 
 /* 8-byte aligned; NULL when memory is short. Belongs to the arena. */

@@ -17,6 +17,13 @@ struct block_pin {
 	void *pin;
 };
 
+/* What an open table keeps beside the cache, the more useful of it last. */
+enum keep_why {
+	KEEP_INDEX,       /* a copy of an index partition, which the cache has too */
+	KEEP_DEEP_FILTER, /* of a table in the last level, where most keys are that are looked for */
+	KEEP_FILTER,
+};
+
 struct block_source {
 	/* True and a pin when the block is there. */
 	bool (*lookup)(struct block_source *s, uint64_t file, uint64_t offset, struct block_pin *ret);
@@ -25,8 +32,8 @@ struct block_source {
 	void (*insert)(struct block_source *s, uint64_t file, uint64_t offset, void *data, size_t size,
 		       bool low_priority, struct block_pin *ret);
 	void (*release)(struct block_source *s, struct block_pin *pin);
-	/* May an open table keep so many bytes of its index for good? Charged if so; unkeep() gives them back. */
-	bool (*keep)(struct block_source *s, size_t bytes);
+	/* May an open table keep so many bytes for good? Charged if so; unkeep() gives them back. NULL: it may. */
+	bool (*keep)(struct block_source *s, size_t bytes, enum keep_why why);
 	void (*unkeep)(struct block_source *s, size_t bytes);
 };
 
@@ -77,7 +84,8 @@ int table_writer_finish(struct table_writer *w, struct table_props *ret_props);
 void table_writer_abort(struct table_writer *w);
 
 struct table;
-/* Opens a table for reading: footer, properties, top index, filter and range tombstones are read and kept.
+/* Opens a table for reading: footer, properties, top index and range tombstones are read and kept; the filter with the first
+ * look-up, if `source` lets it be kept.
  * `source` may be NULL. The table may be used by any number of threads. LSM_CORRUPT, LSM_UNSUPPORTED, LSM_IO. */
 int table_open(struct env *env, const char *path, uint64_t file_number, struct block_source *source,
 	       struct table **ret);
@@ -99,8 +107,9 @@ struct table_hit {
 /* Finds the newest version of `user_key`, whose filter_hash() is `hash`, with trailer <= `trailer` among the points. 0 or an
  * error; *ret is set on 0. */
 int table_get(struct table *t, struct lsm_slice user_key, uint64_t hash, uint64_t trailer, struct table_hit *ret);
-/* Brings the filter's line for the hash on its way to the processor, for a table_get() soon. */
-void table_prefetch(const struct table *t, uint64_t hash);
+/* Brings the filter's line for the hash on its way to the processor, for a table_get() soon. `deep`: the table is of the last
+ * level. */
+void table_prefetch(struct table *t, uint64_t hash, bool deep);
 void table_hit_release(struct table *t, struct table_hit *hit);
 
 /* An iterator over the points. The table must stay open. `low_priority` (compactions): blocks that are read do not push

@@ -15,14 +15,29 @@ struct table {
 	uint64_t blocks_end;         /* the footer's offset */
 	struct block_source *source; /* or NULL */
 	struct table_props props;
-	uint8_t *top_data, *filter_data; /* owned bytes behind the views */
+	uint8_t *top_data; /* owned bytes behind the view */
 	struct block top;
-	struct filter filter;
+	struct block_handle filter_at;
+	_Atomic(struct resident_filter *) filter; /* NULL: not read, or not to be kept */
 	struct range_dels *range_dels; /* or NULL */
 	size_t memory;
 	/* Index partitions that were asked for, by their place in the top index, as far as `source` lets them be kept. */
 	_Atomic(struct partition *) *partitions;
 };
+
+struct resident_filter {
+	struct filter filter; /* of no lines when its kind isn't known */
+	size_t bytes;
+	uint8_t *data;
+};
+
+/* table_resident.c: reads a block that stays raw on disk, to where a cache line begins. *ret_bytes is what it takes. */
+int table_read_resident(const struct table *t, struct block_handle h, uint8_t **ret, size_t *ret_bytes);
+/* The filter, NULL when there is none to be had. LSM_CORRUPT, LSM_IO: it can't be read. */
+int table_filter(struct table *t, enum keep_why why, const struct filter **ret);
+/* A copy of the pinned partition, to be kept in its place in the top index, if it may. */
+void table_partition_keep(struct table *t, uint32_t at, const struct block_pin *pin, const struct block *block);
+void table_resident_free(struct table *t);
 
 struct partition {
 	struct block block;

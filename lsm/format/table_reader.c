@@ -6,33 +6,6 @@
  * Opening
  */
 
-/* Reads a block that stays raw on disk, to where a cache line begins. */
-static int read_resident(struct table *t, struct block_handle h, uint8_t **ret)
-{
-	size_t size = (size_t)h.size + STORED_TAIL_BYTES;
-	size_t rounded = (size + FILTER_LINE_BYTES - 1) & ~(size_t)(FILTER_LINE_BYTES - 1);
-	uint8_t *data = aligned_alloc(FILTER_LINE_BYTES, rounded);
-	enum lsm_compression how;
-	int rc;
-
-	if (!data)
-		return status_no_memory(rounded);
-	rc = file_read_exact(t->file, h.offset, data, size);
-	if (!rc)
-		rc = stored_block_check(data, h.size, place_seed(t->file_number, h.offset), t->file->path, h.offset,
-					&how);
-	if (!rc && how != LSM_COMPRESS_NONE)
-		rc = status_corrupt(t->file->path, h.offset, "the block at byte %llu of %s must not be compressed",
-				    (unsigned long long)h.offset, t->file->path);
-	if (rc) {
-		free(data);
-		return rc;
-	}
-	t->memory += rounded;
-	*ret = data;
-	return LSM_OK;
-}
-
 static int read_footer(struct table *t, struct table_footer *ret)
 {
 	uint8_t bytes[TABLE_FOOTER_BYTES];
@@ -66,32 +39,34 @@ static uint64_t data_end_of(const struct table_footer *f)
 
 static int read_props(struct table *t, struct block_handle h)
 {
-	size_t before = t->memory;
 	uint8_t *data;
+	size_t bytes;
 	int rc;
 
 	if (!h.size)
 		return status_corrupt(t->file->path, t->blocks_end, "%s has no properties", t->file->path);
-	rc = read_resident(t, h, &data);
+	rc = table_read_resident(t, h, &data, &bytes);
 	if (rc)
 		return rc;
 	rc = table_props_decode(slice_of(data, (size_t)h.size), t->file->path, h.offset, &t->props);
 	free(data);
 	t->props.file_bytes = t->blocks_end + TABLE_FOOTER_BYTES;
-	t->memory = before + t->props.smallest.capacity + t->props.largest.capacity +
-		    t->props.blob_refs_n * sizeof(*t->props.blob_refs);
+	t->memory += t->props.smallest.capacity + t->props.largest.capacity +
+		     t->props.blob_refs_n * sizeof(*t->props.blob_refs);
 	return rc;
 }
 
 static int read_top(struct table *t, struct block_handle h)
 {
+	size_t bytes;
 	int rc;
 
 	if (!h.size)
 		return LSM_OK;
-	rc = read_resident(t, h, &t->top_data);
+	rc = table_read_resident(t, h, &t->top_data, &bytes);
 	if (rc)
 		return rc;
+	t->memory += bytes;
 	rc = block_init(&t->top, slice_of(t->top_data, (size_t)h.size), t->file->path, h.offset);
 	if (rc || !t->source || !t->source->keep)
 		return rc;
@@ -102,33 +77,20 @@ static int read_top(struct table *t, struct block_handle h)
 	return LSM_OK;
 }
 
-/* A filter of a kind that isn't known is not used: it only saves reads. */
-static int read_filter(struct table *t, struct block_handle h)
-{
-	int rc;
-
-	if (!h.size)
-		return LSM_OK;
-	rc = read_resident(t, h, &t->filter_data);
-	if (!rc)
-		filter_init(&t->filter, slice_of(t->filter_data, (size_t)h.size));
-	return rc;
-}
-
 static int read_range_dels(struct table *t, struct block_handle h)
 {
-	size_t before = t->memory;
 	uint8_t *data;
+	size_t bytes;
 	int rc;
 
 	if (!h.size)
 		return LSM_OK;
-	rc = read_resident(t, h, &data);
+	rc = table_read_resident(t, h, &data, &bytes);
 	if (rc)
 		return rc;
 	rc = table_range_dels_decode(slice_of(data, (size_t)h.size), t->file->path, h.offset, &t->range_dels);
 	free(data);
-	t->memory = before + (t->range_dels ? range_dels_memory(t->range_dels) : 0);
+	t->memory += t->range_dels ? range_dels_memory(t->range_dels) : 0;
 	return rc;
 }
 
@@ -151,28 +113,15 @@ int table_open(struct env *env, const char *path, uint64_t file_number, struct b
 	if (!rc)
 		rc = read_top(t, footer.top);
 	if (!rc)
-		rc = read_filter(t, footer.filter);
-	if (!rc)
 		rc = read_range_dels(t, footer.range_dels);
 	if (rc) {
 		table_close(t);
 		return rc;
 	}
+	t->filter_at = footer.filter;
 	t->data_end = data_end_of(&footer);
 	*ret = t;
 	return LSM_OK;
-}
-
-static void partitions_free(struct table *t)
-{
-	for (uint32_t i = 0; t->partitions && i < t->top.restarts_n; i++) {
-		struct partition *p = atomic_load(&t->partitions[i]);
-
-		if (p)
-			t->source->unkeep(t->source, p->bytes);
-		free(p);
-	}
-	free(t->partitions);
 }
 
 void table_close(struct table *t)
@@ -182,9 +131,8 @@ void table_close(struct table *t)
 	file_close(t->file);
 	table_props_free(&t->props);
 	range_dels_free(t->range_dels);
-	partitions_free(t);
+	table_resident_free(t);
 	free(t->top_data);
-	free(t->filter_data);
 	free(t);
 }
 
@@ -217,27 +165,6 @@ static int find_block(struct table *t, const struct block *index, struct lsm_sli
 	return rc || !ret_hit->found ? rc : table_index_handle(t, ret_hit->value, ret);
 }
 
-/* A copy of the pinned partition, to be kept in its place, if it may; whoever comes second drops his. */
-static void partition_keep(struct table *t, uint32_t at, const struct block_pin *pin, const struct block *block)
-{
-	size_t bytes = sizeof(struct partition) + pin->data.size;
-	struct partition *p, *none = NULL;
-
-	if (!t->partitions || at >= t->top.restarts_n || !t->source->keep(t->source, bytes))
-		return;
-	p = malloc(bytes);
-	if (p) {
-		p->bytes = bytes;
-		memcpy(p->data, pin->data.data, pin->data.size);
-		p->block = *block;
-		p->block.data = p->data;
-		if (atomic_compare_exchange_strong(&t->partitions[at], &none, p))
-			return;
-	}
-	t->source->unkeep(t->source, bytes);
-	free(p);
-}
-
 /* Looks into the partition at `h`, which the top index has at `at`. */
 static int find_in_partition(struct table *t, struct block_handle h, uint32_t at, struct lsm_slice user_key,
 			     uint64_t trailer, struct block_hit *ret_hit, struct block_handle *ret)
@@ -252,7 +179,7 @@ static int find_in_partition(struct table *t, struct block_handle h, uint32_t at
 	if (!rc)
 		rc = find_block(t, &partition, user_key, trailer, ret_hit, ret);
 	if (!rc)
-		partition_keep(t, at, &pin, &partition);
+		table_partition_keep(t, at, &pin, &partition);
 	table_unpin_block(t, &pin);
 	return rc;
 }
@@ -308,6 +235,7 @@ static int find_entry(struct table *t, struct block_handle h, struct lsm_slice u
 int table_get(struct table *t, struct lsm_slice user_key, uint64_t hash, uint64_t trailer, struct table_hit *ret)
 {
 	struct table_hit hit = { .answer = TABLE_ABSENT };
+	const struct filter *filter = NULL;
 	struct block_handle h;
 	bool any;
 	int rc;
@@ -315,12 +243,14 @@ int table_get(struct table *t, struct lsm_slice user_key, uint64_t hash, uint64_
 	/* Separators carry the largest trailer of all; a look-up's has to sort behind those. */
 	if (trailer > SEEK_TRAILER(SEQUENCE_MAX))
 		trailer = SEEK_TRAILER(SEQUENCE_MAX);
-	if (!filter_may_contain(&t->filter, hash)) {
+	rc = table_filter(t, KEEP_DEEP_FILTER, &filter);
+	if (!rc && filter && !filter_may_contain(filter, hash)) {
 		hit.answer = TABLE_FILTERED;
 		*ret = hit;
 		return LSM_OK;
 	}
-	rc = find_data_block(t, user_key, trailer, &any, &h);
+	if (!rc)
+		rc = find_data_block(t, user_key, trailer, &any, &h);
 	if (!rc && any)
 		rc = find_entry(t, h, user_key, trailer, &hit);
 	if (!rc)
@@ -328,10 +258,13 @@ int table_get(struct table *t, struct lsm_slice user_key, uint64_t hash, uint64_
 	return rc;
 }
 
-void table_prefetch(const struct table *t, uint64_t hash)
+void table_prefetch(struct table *t, uint64_t hash, bool deep)
 {
-	if (t->filter.lines_n)
-		__builtin_prefetch(filter_line(&t->filter, hash));
+	const struct filter *filter = NULL;
+
+	/* A filter that can't be read is table_get()'s to tell. */
+	if (!table_filter(t, deep ? KEEP_DEEP_FILTER : KEEP_FILTER, &filter) && filter && filter->lines_n)
+		__builtin_prefetch(filter_line(filter, hash));
 }
 
 void table_hit_release(struct table *t, struct table_hit *hit)

@@ -16,7 +16,7 @@ enum {
 struct block_cache {
 	struct block_source source; /* first: the source is the block_cache */
 	struct cache *cache;
-	_Atomic int64_t kept_bytes; /* of indexes that open tables keep */
+	_Atomic int64_t kept_bytes; /* of filters and indexes that open tables keep */
 };
 
 static void *pin_uncached(void *data)
@@ -68,17 +68,16 @@ static void source_release(struct block_source *source, struct block_pin *pin)
 	*pin = (struct block_pin){ 0 };
 }
 
-/* All other parts of an index live in the cache as data does: what is kept must not displace it. */
-static bool source_keep(struct block_source *source, size_t bytes)
+/* What is kept must leave room for blocks. Asked again and again while the answer is no: that writes nothing. */
+static bool source_keep(struct block_source *source, size_t bytes, enum keep_why why)
 {
-	enum { SHARE = 8 };
+	static const uint64_t eighths[] = { [KEEP_INDEX] = 2, [KEEP_DEEP_FILTER] = 3, [KEEP_FILTER] = 5 };
 	struct block_cache *b = (struct block_cache *)source;
-	int64_t max = (int64_t)(cache_capacity(b->cache) / SHARE);
+	int64_t max = (int64_t)(cache_capacity(b->cache) / 8 * eighths[why]);
 
-	if (atomic_fetch_add(&b->kept_bytes, (int64_t)bytes) + (int64_t)bytes > max) {
-		atomic_fetch_sub(&b->kept_bytes, (int64_t)bytes);
+	if (atomic_load_explicit(&b->kept_bytes, memory_order_relaxed) + (int64_t)bytes > max)
 		return false;
-	}
+	atomic_fetch_add(&b->kept_bytes, (int64_t)bytes);
 	cache_charge(b->cache, (int64_t)bytes);
 	return true;
 }

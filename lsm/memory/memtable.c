@@ -85,7 +85,7 @@ int memtable_new(uint64_t first_segment, uint64_t bytes, struct memtable **ret)
 		return status_no_memory(sizeof(*m));
 	atomic_init(&m->refs, 1);
 	mutex_init(&m->order);
-	arena_init(&m->arena);
+	arena_init_large(&m->arena, env_prefer_huge_pages);
 	m->first_segment = first_segment;
 	m->height = 1;
 	m->random = 0x9e3779b97f4a7c15u;

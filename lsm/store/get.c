@@ -80,6 +80,7 @@ struct candidates {
 	struct table_meta *tables[CANDIDATES_MAX];
 	struct table_pin pins[CANDIDATES_MAX];
 	unsigned n;
+	unsigned deep; /* this one and those behind it are of the last level */
 };
 
 /* Opens them all, and lets their filters' lines come from memory at the same time; then looks into one after the other. */
@@ -93,7 +94,8 @@ static int search_candidates(struct search *s, struct candidates *c)
 
 		rc = table_cache_get_held(s->db->tables, t->number, &t->hold, &c->pins[opened]);
 		if (!rc)
-			table_prefetch(c->pins[opened++].table, s->hash);
+			table_prefetch(c->pins[opened].table, s->hash, opened >= c->deep);
+		opened += !rc;
 	}
 	if (!rc)
 		rc = 1;
@@ -102,6 +104,7 @@ static int search_candidates(struct search *s, struct candidates *c)
 	while (i < opened)
 		table_cache_release(s->db->tables, &c->pins[i++]);
 	c->n = 0;
+	c->deep = CANDIDATES_MAX;
 	return rc;
 }
 
@@ -120,17 +123,23 @@ static int search_version(struct search *s, const struct version *v)
 {
 	const struct level *l0 = &v->levels[0];
 	struct candidates c;
+	unsigned last = LSM_LEVELS - 1;
 	int rc = 1;
 
 	c.n = 0;
+	c.deep = CANDIDATES_MAX;
+	while (last && !v->levels[last].n)
+		last--;
 	for (size_t i = 0; rc > 0 && i < l0->n; i++) {
 		if (!table_before_key(l0->tables[i], s->key) && !table_after_key(l0->tables[i], s->key))
 			rc = candidate_add(s, &c, l0->tables[i]);
 	}
-	for (unsigned level = 1; rc > 0 && level < LSM_LEVELS; level++) {
+	for (unsigned level = 1; rc > 0 && level <= last; level++) {
 		const struct level *l = &v->levels[level];
 		size_t i = l->n ? level_find(l, s->key) : 0;
 
+		if (level == last)
+			c.deep = c.n;
 		if (i < l->n && !table_after_key(l->tables[i], s->key))
 			rc = candidate_add(s, &c, l->tables[i]);
 	}

@@ -68,6 +68,40 @@ static void test_blobs_are_reclaimed_by_themselves(void **state)
 		expect_bytes(t, key_n(i), (ROUNDS - 1) * KEYS + i, SIZE);
 }
 
+/* Filters of twice the budget: those that find no room stay on the disk, and all is found as well. */
+static void test_filters_stay_within_the_budget(void **state)
+{
+	enum { KEYS = 500000, MEMORY = 4 << 20 };
+	struct db_test *t = *state;
+	struct lsm_stats st;
+
+	db_close(t);
+	t->options.memory_bytes = MEMORY;
+	t->options.filter_bits = 64;
+	t->options.table_bytes = 256 << 10;
+	db_open(t);
+	for (uint64_t i = 0; i < KEYS; i++)
+		assert_ok(lsm_put(t->db, key_n(i), S("v"), 0));
+	assert_ok(lsm_compact_range(t->db, S(""), S("")));
+	for (uint64_t i = 0; i < KEYS; i += 7) {
+		struct lsm_slice key = key_n(i);
+		struct lsm_value v = { 0 };
+		char missing[32];
+
+		assert_ok(lsm_get(t->db, NULL, key, &v));
+		lsm_value_release(&v);
+		snprintf(missing, sizeof(missing), "%.*s.", (int)key.size, (const char *)key.data);
+		assert_code(lsm_get(t->db, NULL, S(missing), &v), LSM_NOT_FOUND);
+		if (i % 70000 == 0)
+			assert_true(stats_of(t).memory_bytes <= MEMORY);
+	}
+	st = stats_of(t);
+	print_message("%llu of %d bytes charged, filters spared %llu look-ups\n", (unsigned long long)st.memory_bytes,
+		      MEMORY, (unsigned long long)st.filter_useful);
+	assert_true(st.memory_bytes <= MEMORY);
+	assert_true(st.filter_useful > 0 && st.filter_useful < st.gets / 2);
+}
+
 static void test_nothing_left_after_deleting_all(void **state)
 {
 	struct db_test *t = *state;
@@ -219,6 +253,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_overwritten_blobs_are_reclaimed),
 		T(test_blobs_are_reclaimed_by_themselves),
+		T(test_filters_stay_within_the_budget),
 		T(test_nothing_left_after_deleting_all),
 		T(test_range_delete_gives_all_back),
 		T(test_snapshot_holds_space),
