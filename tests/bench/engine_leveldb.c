@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-#include "tests/bench/engine.h"
-
 #include <leveldb/c.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+#include "tests/bench/engine.h"
 
 struct level {
 	leveldb_t *db;
@@ -11,7 +11,7 @@ struct level {
 	leveldb_cache_t *cache;
 	leveldb_filterpolicy_t *filter;
 	leveldb_readoptions_t *read;
-	leveldb_writeoptions_t *write, *write_sync;
+	leveldb_writeoptions_t *write;
 };
 
 static void must(char *error)
@@ -28,7 +28,17 @@ static const char *level_version(void)
 	return text;
 }
 
-/* Snappy is all that LevelDB has. */
+static void level_describe(const struct bench_settings *s, struct engine_description *ret)
+{
+	snprintf(ret->compression, sizeof(ret->compression), "Snappy (has no LZ4)");
+	snprintf(ret->cache, sizeof(ret->cache), "%llu MiB", (unsigned long long)(s->cache_bytes >> 20));
+	snprintf(ret->filter, sizeof(ret->filter), "%d bits", s->filter_bits);
+	snprintf(ret->write_buffer, sizeof(ret->write_buffer), "2 x %llu MiB",
+		 (unsigned long long)(s->write_buffer_bytes >> 20));
+	snprintf(ret->log, sizeof(ret->log), "write; %s", s->durable ? "synced" : "not synced");
+	snprintf(ret->threads, sizeof(ret->threads), "1 background thread");
+}
+
 static void *level_open(const char *dir, const struct bench_settings *s)
 {
 	struct level *l = calloc(1, sizeof(*l));
@@ -48,8 +58,7 @@ static void *level_open(const char *dir, const struct bench_settings *s)
 	must(error);
 	l->read = leveldb_readoptions_create();
 	l->write = leveldb_writeoptions_create();
-	l->write_sync = leveldb_writeoptions_create();
-	leveldb_writeoptions_set_sync(l->write_sync, 1);
+	leveldb_writeoptions_set_sync(l->write, s->durable);
 	return l;
 }
 
@@ -60,25 +69,43 @@ static void level_close(void *db)
 	leveldb_close(l->db);
 	leveldb_readoptions_destroy(l->read);
 	leveldb_writeoptions_destroy(l->write);
-	leveldb_writeoptions_destroy(l->write_sync);
 	leveldb_options_destroy(l->options);
 	leveldb_filterpolicy_destroy(l->filter);
 	leveldb_cache_destroy(l->cache);
 	free(l);
 }
 
-static void level_put(void *db, const char *key, size_t key_size, const char *value, size_t value_size, bool sync)
+static void *level_session_new(void *db)
 {
-	struct level *l = db;
+	return db;
+}
+
+static void level_session_free(void *session)
+{
+	(void)session;
+}
+
+static void level_put(void *session, const char *key, const char *value, size_t value_size)
+{
+	struct level *l = session;
 	char *error = NULL;
 
-	leveldb_put(l->db, sync ? l->write_sync : l->write, key, key_size, value, value_size, &error);
+	leveldb_put(l->db, l->write, key, KEY_BYTES, value, value_size, &error);
 	must(error);
 }
 
-static bool level_get(void *db, const char *key, size_t key_size)
+static void level_del(void *session, const char *key)
 {
-	struct level *l = db;
+	struct level *l = session;
+	char *error = NULL;
+
+	leveldb_delete(l->db, l->write, key, KEY_BYTES, &error);
+	must(error);
+}
+
+static bool level_get(void *session, const char *key, size_t key_size, struct seen *ret)
+{
+	struct level *l = session;
 	char *error = NULL;
 	size_t size;
 	char *value = leveldb_get(l->db, l->read, key, key_size, &size, &error);
@@ -86,14 +113,21 @@ static bool level_get(void *db, const char *key, size_t key_size)
 	must(error);
 	if (!value)
 		return false;
-	bench_touch(value, size);
+	bench_see(ret, value, size);
 	leveldb_free(value);
 	return true;
 }
 
-static void *level_iter_new(void *db)
+/* There is no call for many keys. */
+static void level_multi_get(void *session, unsigned n, const char *const *keys, struct seen *ret)
 {
-	struct level *l = db;
+	for (unsigned i = 0; i < n; i++)
+		ret[i].found = level_get(session, keys[i], KEY_BYTES, &ret[i]);
+}
+
+static void *level_iter_new(void *session)
+{
+	struct level *l = session;
 
 	return leveldb_create_iterator(l->db, l->read);
 }
@@ -112,9 +146,14 @@ static void level_iter_first(void *iter)
 	leveldb_iter_seek_to_first(iter);
 }
 
-static void level_iter_seek(void *iter, const char *key, size_t key_size)
+static void level_iter_last(void *iter)
 {
-	leveldb_iter_seek(iter, key, key_size);
+	leveldb_iter_seek_to_last(iter);
+}
+
+static void level_iter_seek(void *iter, const char *key)
+{
+	leveldb_iter_seek(iter, key, KEY_BYTES);
 }
 
 static bool level_iter_valid(void *iter)
@@ -127,27 +166,39 @@ static void level_iter_next(void *iter)
 	leveldb_iter_next(iter);
 }
 
-static size_t level_iter_touch(void *iter)
+static void level_iter_prev(void *iter)
+{
+	leveldb_iter_prev(iter);
+}
+
+static void level_iter_see(void *iter, struct seen *ret)
 {
 	size_t key_size, value_size;
+	const char *key = leveldb_iter_key(iter, &key_size), *value = leveldb_iter_value(iter, &value_size);
 
-	bench_touch(leveldb_iter_key(iter, &key_size), 1);
-	bench_touch(leveldb_iter_value(iter, &value_size), 1);
-	return key_size + value_size;
+	bench_see(ret, value, value_size);
+	bench_see_key(ret, key, key_size);
 }
 
 const struct engine engine_leveldb = {
 	.name = "LevelDB",
 	.version = level_version,
+	.describe = level_describe,
 	.open = level_open,
 	.close = level_close,
+	.session_new = level_session_new,
+	.session_free = level_session_free,
 	.put = level_put,
+	.del = level_del,
 	.get = level_get,
+	.multi_get = level_multi_get,
 	.iter_new = level_iter_new,
 	.iter_free = level_iter_free,
 	.iter_first = level_iter_first,
+	.iter_last = level_iter_last,
 	.iter_seek = level_iter_seek,
 	.iter_valid = level_iter_valid,
 	.iter_next = level_iter_next,
-	.iter_touch = level_iter_touch,
+	.iter_prev = level_iter_prev,
+	.iter_see = level_iter_see,
 };

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: MIT */
+#include "tests/bench/process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tests/bench/engine.h"
+#include "tests/bench/latency.h"
+
+/* The number behind `name` in a file of lines; 0 when there is none. */
+static uint64_t proc_number(const char *path, const char *name)
+{
+	FILE *f = fopen(path, "r");
+	char line[160];
+	uint64_t n = 0;
+	size_t size = strlen(name);
+
+	while (f && fgets(line, sizeof(line), f))
+		if (!strncmp(line, name, size)) {
+			n = strtoull(line + size, NULL, 10);
+			break;
+		}
+	if (f)
+		fclose(f);
+	return n;
+}
+
+uint64_t process_write_bytes(void)
+{
+	return proc_number("/proc/self/io", "write_bytes:");
+}
+
+uint64_t process_anon_bytes(pid_t pid)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%ld/status", (long)pid);
+	return proc_number(path, "RssAnon:") * 1024;
+}
+
+double process_cpu_seconds(void)
+{
+	struct rusage usage;
+
+	getrusage(RUSAGE_SELF, &usage);
+	return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+	       (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
+}
+
+/* ---- directories; nftw() hands no context on ---- */
+
+static uint64_t sum;
+static uint64_t pages, pages_kept;
+
+static int add_blocks(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	(void)path;
+	(void)ftw;
+	if (type == FTW_F)
+		sum += (uint64_t)st->st_blocks * 512;
+	return 0;
+}
+
+uint64_t dir_disk_bytes(const char *dir)
+{
+	sum = 0;
+	nftw(dir, add_blocks, 16, FTW_PHYS);
+	return sum;
+}
+
+static void count_kept(int fd, size_t size)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE), n = (size + page - 1) / page;
+	void *map = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
+	unsigned char *in_core = malloc(n);
+
+	if (map != MAP_FAILED && in_core && !mincore(map, size, in_core))
+		for (size_t i = 0; i < n; i++)
+			pages_kept += in_core[i] & 1;
+	pages += n;
+	if (map != MAP_FAILED)
+		munmap(map, size);
+	free(in_core);
+}
+
+static int drop(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	int fd;
+
+	(void)ftw;
+	if (type != FTW_F || !st->st_size)
+		return 0;
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return 0;
+	posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+	count_kept(fd, (size_t)st->st_size);
+	close(fd);
+	return 0;
+}
+
+bool dir_drop_cache(const char *dir)
+{
+	dir_sync(dir);
+	pages = pages_kept = 0;
+	nftw(dir, drop, 16, FTW_PHYS);
+	return pages_kept * 100 <= pages;
+}
+
+void dir_remove(const char *dir)
+{
+	pid_t child = fork();
+
+	if (!child) {
+		execlp("rm", "rm", "-rf", "--one-file-system", "--", dir, NULL);
+		_exit(127);
+	}
+	while (child > 0 && waitpid(child, NULL, 0) < 0 && errno == EINTR)
+		;
+}
+
+void dir_sync(const char *dir)
+{
+	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0)
+		return;
+	syncfs(fd);
+	close(fd);
+}
+
+/* ---- the disk's limit ---- */
+
+enum { APPEND_BYTES = 128, APPEND_FILE_BYTES = 16 << 20 };
+
+static void must(bool good, const char *what)
+{
+	if (!good)
+		bench_fail(what, strerror(errno));
+}
+
+uint64_t disk_append_syncs(const char *dir, double seconds, double *ret_seconds)
+{
+	char path[1024], block[4096];
+	uint64_t start, now, n = 0;
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/appended", dir);
+	memset(block, 'a', sizeof(block));
+	fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	must(fd >= 0, path);
+	for (int i = 0; i < APPEND_FILE_BYTES / (int)sizeof(block); i++)
+		must(write(fd, block, sizeof(block)) == sizeof(block), path);
+	must(!fsync(fd), path);
+	start = now = clock_ns();
+	while ((double)(now - start) < seconds * 1e9) {
+		off_t at = (off_t)(n * APPEND_BYTES % APPEND_FILE_BYTES);
+
+		must(pwrite(fd, block, APPEND_BYTES, at) == APPEND_BYTES, path);
+		must(!fdatasync(fd), path);
+		n++;
+		now = clock_ns();
+	}
+	*ret_seconds = (double)(now - start) / 1e9;
+	close(fd);
+	unlink(path);
+	return n;
+}

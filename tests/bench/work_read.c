@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: MIT */
+/* Workloads that read. One read in 16 is checked while the clock runs, the number found afterwards. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "tests/bench/process.h"
+#include "tests/bench/workload.h"
+#include "tests/support/rng.h"
+
+enum { CHECK_EVERY = 16, SEEK_NEXTS = 10 };
+
+/* ---- gets ---- */
+
+static void get_random(struct worker *w, bool missing)
+{
+	struct run *r = w->run;
+	const struct engine *e = w->engine;
+	struct rng rng = { w->seed };
+	uint64_t keys = r->settings.keys;
+	struct seen seen = { 0 };
+	char key[KEY_BUFFER];
+
+	while (w->operations < w->limit && !w->timer.over) {
+		uint64_t n = rng_below(&rng, keys);
+
+		key_make(key, n);
+		key[KEY_BYTES] = '.'; /* makes a key that lies between others, and is not there */
+		timer_begin(&w->timer);
+		seen.found = e->get(w->session, key, KEY_BYTES + missing, &seen);
+		timer_end(&w->timer);
+		w->found += seen.found;
+		if (!missing && w->operations % CHECK_EVERY == 0)
+			run_check_seen(r, n, &seen, false);
+		w->operations++;
+	}
+}
+
+static void body_get(struct worker *w)
+{
+	get_random(w, false);
+}
+
+static void body_get_missing(struct worker *w)
+{
+	get_random(w, true);
+}
+
+/* Did each worker find as many as there are of those that it asked for? */
+static void check_found(struct run *r, const struct worker *workers, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		struct rng rng = { workers[i].seed };
+		uint64_t expected = 0;
+
+		for (uint64_t at = 0; at < workers[i].operations; at++) {
+			uint64_t key = rng_below(&rng, r->settings.keys);
+
+			expected += key < r->model.keys && r->model.state[key];
+		}
+		run_check(r, workers[i].found == expected, "not as many keys were found as there are");
+	}
+}
+
+void run_readrandom(struct run *r)
+{
+	unsigned n = r->workload->threads;
+
+	run_open(r);
+	check_found(r, run_workers(r, n, r->settings.keys / n, body_get), n);
+}
+
+void run_readmissing(struct run *r)
+{
+	run_open(r);
+	run_check(r, !run_workers(r, 1, r->settings.keys, body_get_missing)->found, "a missing key was found");
+}
+
+void run_readcold(struct run *r)
+{
+	uint64_t limit = r->settings.keys / 100;
+
+	run_open(r);
+	check_found(r, run_workers(r, 1, limit > 100 ? limit : 100, body_get), 1);
+}
+
+static void body_multiread(struct worker *w)
+{
+	struct rng rng = { w->seed };
+	uint64_t keys = w->run->settings.keys, numbers[MULTI_MAX];
+	struct seen seen[MULTI_MAX] = { 0 };
+	char text[MULTI_MAX][KEY_BUFFER];
+	const char *pointers[MULTI_MAX];
+
+	while (w->operations + MULTI_MAX <= w->limit && !w->timer.over) {
+		for (unsigned i = 0; i < MULTI_MAX; i++) {
+			numbers[i] = rng_below(&rng, keys);
+			key_make(text[i], numbers[i]);
+			pointers[i] = text[i];
+		}
+		timer_begin(&w->timer);
+		w->engine->multi_get(w->session, MULTI_MAX, pointers, seen);
+		timer_end(&w->timer);
+		for (unsigned i = 0; i < MULTI_MAX; i++)
+			w->found += seen[i].found;
+		run_check_seen(w->run, numbers[0], &seen[0], false);
+		w->operations += MULTI_MAX;
+	}
+}
+
+void run_multiread(struct run *r)
+{
+	run_open(r);
+	check_found(r, run_workers(r, 1, r->settings.keys, body_multiread), 1);
+}
+
+/* ---- scans ---- */
+
+static uint64_t key_number(uint64_t key_tail)
+{
+	char text[sizeof(key_tail) + 1] = { 0 };
+
+	memcpy(text, &key_tail, sizeof(key_tail));
+	return strtoull(text, NULL, 10);
+}
+
+/* The same in both directions. Here one operation is a step. */
+static void scan(struct worker *w, void (*start)(void *), void (*step)(void *))
+{
+	const struct engine *e = w->engine;
+	void *iter = e->iter_new(w->session);
+	struct seen seen = { 0 };
+	bool more;
+
+	start(iter);
+	for (more = e->iter_valid(iter); more && !w->timer.over; w->operations++) {
+		timer_begin(&w->timer);
+		e->iter_see(iter, &seen);
+		step(iter);
+		more = e->iter_valid(iter);
+		timer_end(&w->timer);
+		w->sum += seen.key_tail;
+		if (w->operations % CHECK_EVERY == 0)
+			run_check_seen(w->run, key_number(seen.key_tail), &seen, false);
+	}
+	e->iter_free(iter);
+	w->found = !more; /* came to the end */
+}
+
+static void body_readseq(struct worker *w)
+{
+	scan(w, w->engine->iter_first, w->engine->iter_next);
+}
+
+static void body_readreverse(struct worker *w)
+{
+	scan(w, w->engine->iter_last, w->engine->iter_prev);
+}
+
+/* Each key that is there was met once: their number and the sum of their tails are right. */
+static void check_scan(struct run *r, const struct worker *w)
+{
+	uint64_t sum = 0, live = 0;
+	char key[KEY_BUFFER];
+
+	if (!w->found)
+		return; /* the time was over */
+	for (uint64_t i = 0; i < r->model.keys; i++) {
+		uint64_t tail;
+
+		if (!r->model.state[i])
+			continue;
+		key_make(key, i);
+		memcpy(&tail, key + KEY_BYTES - sizeof(tail), sizeof(tail));
+		sum += tail;
+		live++;
+	}
+	run_check(r, w->operations == live && w->sum == sum, "the scan did not meet the keys that are there");
+}
+
+void run_readseq(struct run *r)
+{
+	run_open(r);
+	check_scan(r, run_workers(r, 1, UINT64_MAX, body_readseq));
+}
+
+void run_readreverse(struct run *r)
+{
+	run_open(r);
+	check_scan(r, run_workers(r, 1, UINT64_MAX, body_readreverse));
+}
+
+static void body_seekrandom(struct worker *w)
+{
+	struct run *r = w->run;
+	const struct engine *e = w->engine;
+	struct rng rng = { w->seed };
+	struct seen seen = { 0 };
+	char key[KEY_BUFFER];
+
+	while (w->operations < w->limit && !w->timer.over) {
+		uint64_t n = rng_below(&rng, r->settings.keys), first = 0;
+		void *iter;
+		int met = 0;
+
+		key_make(key, n);
+		timer_begin(&w->timer);
+		iter = e->iter_new(w->session);
+		for (e->iter_seek(iter, key); met <= SEEK_NEXTS && e->iter_valid(iter); met++) {
+			e->iter_see(iter, &seen);
+			if (!met)
+				first = seen.key_tail;
+			e->iter_next(iter);
+		}
+		e->iter_free(iter);
+		timer_end(&w->timer);
+		w->found += met;
+		if (w->operations++ % CHECK_EVERY)
+			continue;
+		while (n < r->model.keys && !r->model.state[n])
+			n++;
+		run_check(r, n == r->model.keys ? !met : met && key_number(first) == n, "a seek met a wrong key");
+		if (met)
+			run_check_seen(r, key_number(seen.key_tail), &seen, false);
+	}
+}
+
+void run_seekrandom(struct run *r)
+{
+	uint64_t limit = r->settings.keys / 10;
+
+	run_open(r);
+	run_workers(r, 1, limit > 100 ? limit : 100, body_seekrandom);
+}

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: MIT */
+/* Workloads that write. */
+#include "tests/bench/workload.h"
+#include "tests/support/rng.h"
+
+static void fill(struct worker *w, bool random, unsigned generation)
+{
+	struct run *r = w->run;
+	const struct engine *e = w->engine;
+	struct rng rng = { w->seed };
+	uint64_t keys = r->settings.keys;
+	char key[KEY_BUFFER];
+
+	while (w->operations < w->limit && !w->timer.over) {
+		uint64_t n = random ? rng_below(&rng, keys) : w->operations;
+
+		key_make(key, n);
+		timer_begin(&w->timer);
+		e->put(w->session, key, values_at(&r->values, n, generation), r->settings.value_bytes);
+		timer_end(&w->timer);
+		w->operations++;
+	}
+	w->bytes = w->operations * (KEY_BYTES + r->settings.value_bytes);
+}
+
+static void body_fillseq(struct worker *w)
+{
+	fill(w, false, GENERATION_FIRST);
+}
+
+static void body_fillrandom(struct worker *w)
+{
+	fill(w, true, GENERATION_FIRST);
+}
+
+static void body_overwrite(struct worker *w)
+{
+	fill(w, true, GENERATION_OVERWRITE);
+}
+
+static void body_deleterandom(struct worker *w)
+{
+	const struct engine *e = w->engine;
+	struct rng rng = { w->seed };
+	uint64_t keys = w->run->settings.keys;
+	char key[KEY_BUFFER];
+
+	while (w->operations < w->limit && !w->timer.over) {
+		key_make(key, rng_below(&rng, keys));
+		timer_begin(&w->timer);
+		e->del(w->session, key);
+		timer_end(&w->timer);
+		w->operations++;
+	}
+	w->bytes = w->operations * KEY_BYTES;
+}
+
+void run_record(struct run *r, const struct worker *workers, unsigned n, enum step_kind kind, unsigned generation)
+{
+	for (unsigned i = 0; i < n; i++)
+		history_add(&r->outcome->written, (struct step){ .kind = kind,
+								 .generation = generation,
+								 .seed = workers[i].seed,
+								 .range = r->settings.keys,
+								 .count = workers[i].operations });
+}
+
+void run_fillseq(struct run *r)
+{
+	run_open(r);
+	run_record(r, run_workers(r, 1, r->settings.keys, body_fillseq), 1, STEP_SEQUENTIAL, GENERATION_FIRST);
+}
+
+void run_fillrandom(struct run *r)
+{
+	run_open(r);
+	run_record(r, run_workers(r, 1, r->settings.keys, body_fillrandom), 1, STEP_RANDOM, GENERATION_FIRST);
+}
+
+void run_overwrite(struct run *r)
+{
+	run_open(r);
+	run_record(r, run_workers(r, 1, r->settings.keys, body_overwrite), 1, STEP_RANDOM, GENERATION_OVERWRITE);
+}
+
+void run_deleterandom(struct run *r)
+{
+	run_open(r);
+	run_record(r, run_workers(r, 1, r->settings.keys, body_deleterandom), 1, STEP_DELETE, 0);
+}
+
+/* A sync costs a thousand times what a put does. What was written is few enough to be looked at at once. */
+void run_fillsync(struct run *r)
+{
+	unsigned n = r->workload->threads;
+	uint64_t limit = r->settings.keys / 40 / n, found = 0;
+	const struct engine *e = r->engine;
+	struct model model;
+	void *session, *iter;
+
+	run_open(r);
+	run_record(r, run_workers(r, n, limit > 50 ? limit : 50, body_fillrandom), n, STEP_RANDOM, GENERATION_FIRST);
+	model_init(&model, &r->outcome->written);
+	session = e->session_new(r->db);
+	iter = e->iter_new(session);
+	for (e->iter_first(iter); e->iter_valid(iter); e->iter_next(iter))
+		found++;
+	e->iter_free(iter);
+	e->session_free(session);
+	run_check(r, found == model_live(&model), "not all that was written is there");
+	model_done(&model);
+}
