@@ -61,20 +61,28 @@ static void catch_signals(void)
 	signal(SIGPIPE, SIG_IGN);
 }
 
-/* The largest store of each engine may be there at once, and takes up to four times what is put in while it is
- * compacted, and never less than a few log files. */
+/* The stores of a chain are there at once; each takes up to three times what is put in while it is compacted (LMDB, two
+ * pages for a value a little over one), and never less than a few log files. */
+static uint64_t space_needed(const struct bench *b)
+{
+	uint64_t most = 0;
+
+	for (unsigned begin = 0; begin < workloads_n; begin = workload_chain_end(begin)) {
+		bool alone = workloads[begin].flags & WORKLOAD_ALONE;
+		struct bench_settings s = workload_settings(&workloads[begin], &b->settings);
+		uint64_t bytes = 3 * s.keys * (KEY_BYTES + s.value_bytes) + 6 * s.write_buffer_bytes;
+
+		bytes *= alone ? 1 : b->engines_n;
+		most = b->needed[begin] && bytes > most ? bytes : most;
+	}
+	return most;
+}
+
 static void check_space(const struct bench *b)
 {
-	uint64_t most = 0, room;
+	uint64_t most = space_needed(b), room;
 	struct statvfs vfs;
 
-	for (unsigned i = 0; i < workloads_n; i++) {
-		struct bench_settings s = workload_settings(&workloads[i], &b->settings);
-		uint64_t bytes = s.keys * (KEY_BYTES + s.value_bytes);
-
-		most = b->needed[i] && bytes > most ? bytes : most;
-	}
-	most = (4 * most + 6 * b->settings.write_buffer_bytes) * b->engines_n;
 	if (statvfs(b->parent, &vfs))
 		bench_fail(b->parent, strerror(errno));
 	room = (uint64_t)vfs.f_bavail * vfs.f_frsize;

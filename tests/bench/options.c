@@ -36,15 +36,15 @@ static void print_usage(void)
 	printf("\nengines:\n");
 	for (unsigned i = 0; i < known_engines_n; i++)
 		if (known_engines[i].engine)
-			printf("  %-13s %s\n", known_engines[i].name, known_engines[i].engine->version());
+			printf("  %-16s %s\n", known_engines[i].name, known_engines[i].engine->version());
 		else
-			printf("  %-13s absent; --install installs %s\n", known_engines[i].name,
+			printf("  %-16s absent; --install installs %s\n", known_engines[i].name,
 			       known_engines[i].package);
 	for (unsigned g = 0; g < groups_n; g++) {
 		printf("\n%s%s: %s\n", groups[g].name, groups[g].standard ? " *" : "", groups[g].about);
 		for (unsigned i = 0; i < workloads_n; i++)
 			if (!strcmp(workloads[i].group, groups[g].name))
-				printf("  %-13s %s\n", workloads[i].name, workloads[i].about);
+				printf("  %-16s %s\n", workloads[i].name, workloads[i].about);
 	}
 }
 

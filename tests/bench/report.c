@@ -112,7 +112,7 @@ static void print_row(const struct bench *b, unsigned w, const char *name, enum 
 	char text[32];
 
 	snprintf(text, sizeof(text), "%s%s", name, figure == FIGURE_RATE && cut_anywhere(b, w) ? " ~" : "");
-	printf("%-14s", text);
+	printf("%-18s", text);
 	for (unsigned e = 0; e < b->engines_n; e++)
 		print_value(figure_median(b, w, e, figure));
 	if (has_peers(b)) {
@@ -126,7 +126,7 @@ static void print_row(const struct bench *b, unsigned w, const char *name, enum 
 
 static void print_table(const struct bench *b, const struct table *t)
 {
-	printf("\n%s\n%-14s", t->title, "");
+	printf("\n%s\n%-18s", t->title, "");
 	for (unsigned e = 0; e < b->engines_n; e++)
 		printf(" %*s", COLUMN, b->engines[e]->name);
 	if (has_peers(b))

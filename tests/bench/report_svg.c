@@ -53,6 +53,23 @@ static void print_row_data(FILE *f, const struct bench *b, const unsigned *chose
 	fprintf(f, "EOD\n");
 }
 
+/* Bars need a lower end, and a logarithmic scale has none of its own: the power of ten below the row's least. */
+static double row_floor(const struct bench *b, const unsigned *chosen, unsigned n, unsigned row)
+{
+	double least = 0, floor = 1e-6;
+
+	for (unsigned i = row * PER_ROW; i < (row + 1) * PER_ROW && i < n; i++)
+		for (unsigned e = 0; e < b->engines_n; e++) {
+			double value = figure_median(b, chosen[i], e, FIGURE_RATE) * 1000;
+
+			if (value > 0 && (least <= 0 || value < least))
+				least = value;
+		}
+	while (floor * 15 < least)
+		floor *= 10;
+	return floor;
+}
+
 static void print_quoted(FILE *f, const char *text)
 {
 	fputc('\'', f);
@@ -81,7 +98,7 @@ static void print_script(FILE *f, const struct bench *b)
 		   "set border 3\nset key outside top center horizontal\n");
 	fprintf(f, "set multiplot layout %u,1 title 'Operations a second (more is better; logarithmic)'\n", rows);
 	for (unsigned row = 0; row < rows; row++) {
-		fprintf(f, "plot ");
+		fprintf(f, "set yrange [%g:*]\nplot ", row_floor(b, chosen, n, row));
 		for (unsigned e = 0; e < b->engines_n; e++)
 			fprintf(f, "%s$row%u using %u%s title '%s' lc rgb '%s'", e ? ", " : "", row, e + 2,
 				e ? "" : ":xtic(1)", b->engines[e]->name, colors[e]);

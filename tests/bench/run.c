@@ -114,6 +114,23 @@ void run_single(struct run *r, double seconds, uint64_t operations)
 	histogram_add(r->histogram, (uint64_t)(seconds * 1e9), 1);
 }
 
+uint64_t run_count_entries(struct run *r)
+{
+	const struct engine *e = r->engine;
+	uint64_t n = 0;
+	void *session, *iter;
+
+	r->db = e->open(r->dir, &r->settings);
+	session = e->session_new(r->db);
+	iter = e->iter_new(session);
+	for (e->iter_first(iter); e->iter_valid(iter); e->iter_next(iter))
+		n++;
+	e->iter_free(iter);
+	e->session_free(session);
+	e->close(r->db);
+	return n;
+}
+
 void run_check(const struct run *r, bool good, const char *what)
 {
 	char text[256];

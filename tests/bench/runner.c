@@ -14,7 +14,7 @@
 
 enum { SAMPLE_MS = 100 };
 
-/* What the child tells: first that its store is about to be opened, then the outcome. */
+/* What the child tells at its end. Before, it sends one byte when all is measured, and what follows is not to be. */
 struct message {
 	uint64_t anon_before, anon_after;
 	struct outcome outcome;
@@ -39,7 +39,29 @@ static void times(struct result *ret, const struct histogram *h)
 	ret->max_ns = (double)h->max;
 }
 
-static void child_run(const struct job *job, struct message *ret)
+static void set_peak_rss(struct result *ret)
+{
+	struct rusage usage;
+
+	getrusage(RUSAGE_SELF, &usage);
+	ret->rss_bytes = (uint64_t)usage.ru_maxrss * 1024;
+}
+
+static void must_send(int fd, const void *data, size_t size)
+{
+	const char *at = data;
+
+	while (size) {
+		ssize_t n = write(fd, at, size);
+
+		if (n <= 0)
+			_exit(1);
+		at += n;
+		size -= (size_t)n;
+	}
+}
+
+static void child_run(const struct job *job, int fd, struct message *ret)
 {
 	static struct histogram histogram;
 	const struct workload *w = job->workload;
@@ -68,36 +90,22 @@ static void child_run(const struct job *job, struct message *ret)
 	result->cpu_seconds = process_cpu_seconds() - r.cpu_before;
 	result->write_bytes = process_write_bytes() - r.write_before;
 	ret->anon_before = r.anon_before;
-}
-
-static void set_peak_rss(struct result *ret)
-{
-	struct rusage usage;
-
-	getrusage(RUSAGE_SELF, &usage);
-	ret->rss_bytes = (uint64_t)usage.ru_maxrss * 1024;
+	set_peak_rss(result);
+	must_send(fd, "", 1);
+	if (r.verify)
+		r.verify(&r);
 }
 
 _Noreturn static void child_main(const struct job *job, int fd)
 {
 	static struct message message;
-	const char *at = (const char *)&message;
-	size_t left = sizeof(message);
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	signal(SIGINT, SIG_DFL);
 	signal(SIGTERM, SIG_DFL);
 	signal(SIGHUP, SIG_DFL);
-	child_run(job, &message);
-	set_peak_rss(&message.outcome.result);
-	while (left) {
-		ssize_t n = write(fd, at, left);
-
-		if (n <= 0)
-			_exit(1);
-		at += n;
-		left -= (size_t)n;
-	}
+	child_run(job, fd, &message);
+	must_send(fd, &message, sizeof(message));
 	_exit(0);
 }
 
@@ -121,33 +129,45 @@ static void clear_progress(const struct bench *b)
 		fprintf(stderr, "\r\033[K");
 }
 
-/* Reads the message, and meanwhile samples the child's anonymous memory. False if the child died first. */
-static bool receive(const struct job *job, pid_t child, int fd, struct message *ret)
+/* Waits for `size` bytes, and meanwhile samples the child's anonymous memory if that is asked for. False if the child
+ * died first. */
+static bool receive(const struct job *job, pid_t child, int fd, void *data, size_t size, uint64_t *peak)
 {
 	struct pollfd poll_fd = { .fd = fd, .events = POLLIN };
-	char *at = (char *)ret;
-	size_t left = sizeof(*ret);
-	uint64_t peak = 0, anon;
+	char *at = data;
 	double start = clock_seconds();
 
-	while (left) {
+	while (size) {
 		int n = poll(&poll_fd, 1, SAMPLE_MS);
 
 		if (interrupted)
 			return false;
 		if (n > 0) {
-			ssize_t got = read(fd, at, left);
+			ssize_t got = read(fd, at, size);
 
 			if (got <= 0)
 				return false;
 			at += got;
-			left -= (size_t)got;
+			size -= (size_t)got;
 			continue;
 		}
-		anon = process_anon_bytes(child);
-		peak = anon > peak ? anon : peak;
+		if (peak) {
+			uint64_t anon = process_anon_bytes(child);
+
+			*peak = anon > *peak ? anon : *peak;
+		}
 		show_progress(job->b, job, clock_seconds() - start);
 	}
+	return true;
+}
+
+static bool receive_all(const struct job *job, pid_t child, int fd, struct message *ret)
+{
+	uint64_t peak = 0;
+	char byte;
+
+	if (!receive(job, child, fd, &byte, 1, &peak) || !receive(job, child, fd, ret, sizeof(*ret), NULL))
+		return false;
 	peak = ret->anon_after > peak ? ret->anon_after : peak;
 	ret->outcome.result.anon_bytes = peak > ret->anon_before ? peak - ret->anon_before : 0;
 	return true;
@@ -172,7 +192,7 @@ static bool run_job(const struct job *job, struct outcome *ret)
 		child_main(job, pipes[1]);
 	}
 	close(pipes[1]);
-	good = receive(job, child, pipes[0], &message);
+	good = receive_all(job, child, pipes[0], &message);
 	close(pipes[0]);
 	if (interrupted)
 		kill(child, SIGKILL);
@@ -286,22 +306,60 @@ static void log_workload(const struct bench *b, unsigned w, unsigned round)
 	fprintf(stderr, "\n");
 }
 
-void runner_round(struct bench *b, unsigned round)
+static void run_workload(struct bench *b, unsigned w, unsigned round, unsigned from, unsigned to)
 {
-	for (unsigned w = 0; w < workloads_n && !interrupted; w++) {
+	for (unsigned i = from; i < to && !interrupted; i++)
+		run_one(b, w, (i + round) % b->engines_n, round);
+}
+
+static void remove_stores(const struct bench *b)
+{
+	char dir[DIR_MAX + 64];
+
+	for (unsigned e = 0; e < b->engines_n; e++) {
+		store_path(b, e, dir, sizeof(dir));
+		dir_remove(dir);
+	}
+}
+
+/* One engine after the other, each the whole chain. */
+static void run_chain_alone(struct bench *b, unsigned begin, unsigned end, unsigned round)
+{
+	for (unsigned i = 0; i < b->engines_n; i++) {
+		remove_stores(b);
+		for (unsigned w = begin; w < end; w++)
+			if (b->needed[w])
+				run_workload(b, w, round, i, i + 1);
+	}
+	for (unsigned w = begin; w < end && !interrupted; w++)
+		if (b->needed[w])
+			log_workload(b, w, round);
+}
+
+/* Each workload by all engines in turn. */
+static void run_chain(struct bench *b, unsigned begin, unsigned end, unsigned round)
+{
+	for (unsigned w = begin; w < end && !interrupted; w++) {
 		if (!b->needed[w])
 			continue;
-		for (unsigned i = 0; i < b->engines_n && !interrupted; i++)
-			run_one(b, w, (i + round) % b->engines_n, round);
+		run_workload(b, w, round, 0, b->engines_n);
 		if (workloads[w].flags & WORKLOAD_DISK && !interrupted)
 			measure_disk(b, round);
 		if (!interrupted)
 			log_workload(b, w, round);
 	}
-	for (unsigned e = 0; e < b->engines_n; e++) {
-		char dir[DIR_MAX + 64];
+}
 
-		store_path(b, e, dir, sizeof(dir));
-		dir_remove(dir);
+void runner_round(struct bench *b, unsigned round)
+{
+	unsigned end;
+
+	for (unsigned begin = 0; begin < workloads_n && !interrupted; begin = end) {
+		end = workload_chain_end(begin);
+		if (workloads[begin].flags & WORKLOAD_ALONE)
+			run_chain_alone(b, begin, end, round);
+		else
+			run_chain(b, begin, end, round);
 	}
+	remove_stores(b);
 }

@@ -140,7 +140,7 @@ static void scan(struct worker *w, void (*start)(void *), void (*step)(void *))
 		more = e->iter_valid(iter);
 		timer_end(&w->timer);
 		w->sum += seen.key_tail;
-		if (w->operations % CHECK_EVERY == 0)
+		if ((w->operations + w->seed) % CHECK_EVERY == 0)
 			run_check_seen(w->run, key_number(seen.key_tail), &seen, false);
 	}
 	e->iter_free(iter);
@@ -190,38 +190,53 @@ void run_readreverse(struct run *r)
 	check_scan(r, run_workers(r, 1, UINT64_MAX, body_readreverse));
 }
 
+/* Were these the keys that follow `n`, and is the last one's value right? */
+static void check_seek(const struct run *r, uint64_t n, unsigned met, uint64_t sum, const struct seen *last)
+{
+	uint64_t tail, expected_sum = 0, key_at = 0;
+	unsigned expected = 0;
+	char key[KEY_BUFFER];
+
+	for (; n < r->model.keys && expected <= SEEK_NEXTS; n++) {
+		if (!r->model.state[n])
+			continue;
+		key_make(key, n);
+		memcpy(&tail, key + KEY_BYTES - sizeof(tail), sizeof(tail));
+		expected_sum += tail;
+		key_at = n;
+		expected++;
+	}
+	run_check(r, met == expected && sum == expected_sum, "a seek met other keys than those that are there");
+	if (met)
+		run_check_seen(r, key_at, last, false);
+}
+
 static void body_seekrandom(struct worker *w)
 {
-	struct run *r = w->run;
 	const struct engine *e = w->engine;
 	struct rng rng = { w->seed };
-	struct seen seen = { 0 };
+	uint64_t keys = w->run->settings.keys;
 	char key[KEY_BUFFER];
 
 	while (w->operations < w->limit && !w->timer.over) {
-		uint64_t n = rng_below(&rng, r->settings.keys), first = 0;
+		uint64_t n = rng_below(&rng, keys), sum = 0;
+		struct seen seen = { 0 };
+		unsigned met = 0;
 		void *iter;
-		int met = 0;
 
 		key_make(key, n);
 		timer_begin(&w->timer);
 		iter = e->iter_new(w->session);
-		for (e->iter_seek(iter, key); met <= SEEK_NEXTS && e->iter_valid(iter); met++) {
+		for (e->iter_seek(iter, key); e->iter_valid(iter); e->iter_next(iter)) {
 			e->iter_see(iter, &seen);
-			if (!met)
-				first = seen.key_tail;
-			e->iter_next(iter);
+			sum += seen.key_tail;
+			if (++met > SEEK_NEXTS)
+				break;
 		}
 		e->iter_free(iter);
 		timer_end(&w->timer);
-		w->found += met;
-		if (w->operations++ % CHECK_EVERY)
-			continue;
-		while (n < r->model.keys && !r->model.state[n])
-			n++;
-		run_check(r, n == r->model.keys ? !met : met && key_number(first) == n, "a seek met a wrong key");
-		if (met)
-			run_check_seen(r, key_number(seen.key_tail), &seen, false);
+		if (w->operations++ % CHECK_EVERY == 0)
+			check_seek(w->run, n, met, sum, &seen);
 	}
 }
 

@@ -52,6 +52,8 @@ struct run {
 	void *db;
 	struct outcome *outcome;
 	struct histogram *histogram;
+	/* Set by the workload: is called when all is measured and the store closed. */
+	void (*verify)(struct run *r);
 	/* private: where the counters stood when the store was opened */
 	uint64_t anon_before, write_before;
 	double cpu_before;
@@ -65,6 +67,7 @@ enum workload_flag {
 	WORKLOAD_FILL = 1 << 4,    /* has the long time limit */
 	WORKLOAD_DISK = 1 << 5,    /* the disk's own limit is measured beside it */
 	WORKLOAD_SMALL = 1 << 6,   /* with an eighth of cache and write buffer */
+	WORKLOAD_ALONE = 1 << 7,   /* on the first of a chain: one engine's store at a time, they are that large */
 };
 
 struct workload {
@@ -79,6 +82,9 @@ struct workload {
 
 extern const struct workload workloads[];
 extern const unsigned workloads_n;
+
+/* One behind the last workload of the chain that begins here. */
+unsigned workload_chain_end(unsigned begin);
 
 struct group {
 	const char *name, *about;
@@ -125,6 +131,9 @@ void run_record(struct run *r, const struct worker *workers, unsigned n, enum st
 
 /* The same as run_workers() for one operation of some seconds that isn't a worker's. */
 void run_single(struct run *r, double seconds, uint64_t operations);
+
+/* For verify(): opens the store again, counts its entries and closes it. */
+uint64_t run_count_entries(struct run *r);
 
 /* Ends the process when what was read isn't what was written. */
 void run_check(const struct run *r, bool good, const char *what);
