@@ -4,13 +4,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
-#include <inttypes.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -116,14 +117,17 @@ static bool dropped(const char *dir)
 	return pages_kept * 100 <= pages;
 }
 
-/* Only root may drop all that is clean, and only if the files' own way does not do. */
+/* Only root may drop all that is clean, and only if the files' own way does not do. In memory there is nothing else. */
 bool dir_drop_cache(const char *dir)
 {
+	struct statfs fs;
 	int fd;
 
 	dir_sync(dir);
 	if (dropped(dir))
 		return true;
+	if (statfs(dir, &fs) || fs.f_type == TMPFS_MAGIC)
+		return false;
 	fd = open("/proc/sys/vm/drop_caches", O_WRONLY | O_CLOEXEC);
 	if (fd < 0)
 		return false;

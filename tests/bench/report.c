@@ -98,6 +98,14 @@ static bool has_peers(const struct bench *b)
 	return ours_runs(b) && b->engines_n > 1;
 }
 
+static bool measured(const struct bench *b, unsigned w)
+{
+	for (unsigned e = 0; e < b->engines_n; e++)
+		if (figure_median(b, w, e, FIGURE_RATE) > 0)
+			return true;
+	return false;
+}
+
 static bool cut_anywhere(const struct bench *b, unsigned w)
 {
 	for (unsigned e = 0; e < b->engines_n; e++)
@@ -133,7 +141,7 @@ static void print_table(const struct bench *b, const struct table *t)
 		printf(" %*s %*s", COLUMN, "/best", COLUMN, "/RocksDB");
 	printf("\n");
 	for (unsigned w = 0; w < workloads_n; w++) {
-		if (!b->needed[w] || (t->writes_only && !(workloads[w].flags & WORKLOAD_WRITES)))
+		if (!measured(b, w) || (t->writes_only && !(workloads[w].flags & WORKLOAD_WRITES)))
 			continue;
 		print_row(b, w, workloads[w].name, t->figure);
 		if (t->figure == FIGURE_RATE && workloads[w].run == run_readwhilewriting)

@@ -291,6 +291,7 @@ static void a_sampled_stall_is_seen(void **state)
 {
 	enum { OPERATIONS = 100000, STALL_NS = 20000000 };
 	struct histogram *h = calloc(1, sizeof(*h));
+	bool sampled = false;
 	struct timer t;
 
 	(void)state;
@@ -301,8 +302,9 @@ static void a_sampled_stall_is_seen(void **state)
 		if (i == OPERATIONS - 50)
 			busy(STALL_NS);
 		timer_end(&t);
+		sampled = sampled || t.every == TIMER_EVERY;
 	}
-	assert_int_equal(t.every, TIMER_EVERY);
+	assert_true(sampled); /* but not all the time, where something else takes the processor */
 	assert_true(h->n <= OPERATIONS && h->n > OPERATIONS - TIMER_EVERY);
 	assert_true(h->max >= STALL_NS);
 	free(h);
