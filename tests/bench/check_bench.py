@@ -15,7 +15,7 @@ import tempfile
 
 TINY = ["--keys", "2000", "--seconds", "1", "--cache-mib", "32", "--buffer-mib", "16"]
 PEER_WORKLOADS = ("overwrite,readrandom-2,readmissing,multiread,readrev-rand,seekrandom,readwhilewriting,deleterandom,"
-                  "readseq-del,fillsync-4,ycsb-a,over-100k,recover")
+                  "readseq-del,fillsync-4,ycsb-a,ycsb-e,over-100k,recover")
 NUMBERS = """operations seconds open_seconds close_seconds cpu_seconds p50_us p99_us p999_us max_us user_bytes write_bytes
     disk_bytes live_bytes rss_bytes anon_bytes""".split()
 

@@ -10,11 +10,18 @@
 #include <stdint.h>
 
 #include "tests/bench/engine.h"
+#include "tests/support/rng.h"
 
 enum { KEY_BUFFER = KEY_BYTES + 8 };
 
 /* 16 decimal digits, zero in front. */
 void key_make(char key[KEY_BUFFER], uint64_t n);
+
+/* A random number below n, without a division. */
+static inline uint64_t key_pick(struct rng *rng, uint64_t n)
+{
+	return (uint64_t)((unsigned __int128)rng_next(rng) * n >> 64);
+}
 
 /* A number below 10^16 for each n, in no order. */
 uint64_t key_scatter(uint64_t n);

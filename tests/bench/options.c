@@ -162,12 +162,13 @@ static void choose_groups(struct bench *b, const char *list)
 /* Those wanted, and what they find written. */
 static void choose_needed(struct bench *b)
 {
+	const unsigned mask = WORKLOAD_WRITES | WORKLOAD_ASIDE;
 	bool wanted_later = false;
 
 	for (unsigned i = workloads_n; i-- > 0;) {
 		const struct workload *w = &workloads[i];
 
-		b->needed[i] = b->wanted[i] || (wanted_later && w->flags & WORKLOAD_WRITES);
+		b->needed[i] = b->wanted[i] || (wanted_later && (w->flags & mask) == WORKLOAD_WRITES);
 		wanted_later = (wanted_later || b->wanted[i]) && !(w->flags & WORKLOAD_FRESH);
 		b->steps += b->needed[i] ? b->rounds * b->engines_n : 0;
 	}

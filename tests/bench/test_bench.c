@@ -12,7 +12,6 @@
 #include <unistd.h>
 
 #include "tests/bench/workload.h"
-#include "tests/support/rng.h"
 
 enum { KEYS = 2000, LIE_AT = 1234, FOUND_A_LIE = 3 };
 
@@ -207,7 +206,7 @@ static int run_on_toy(void (*run)(struct run *), enum lie lie, unsigned threads)
 			 .seed = 99,
 			 .outcome = &outcome,
 			 .histogram = &histogram };
-	int status;
+	int status = 0;
 	pid_t child = fork();
 
 	if (!child) {
@@ -344,6 +343,13 @@ static void keys_sort_as_their_numbers(void **state)
 	(void)state;
 	key_make(a, UINT64_C(1234567890123456));
 	assert_memory_equal(a, "1234567890123456", KEY_BYTES);
+	for (int i = 0; i < 20000000; i += 7) {
+		char text[32];
+
+		snprintf(text, sizeof(text), "%016d", i * 100);
+		key_make(a, (uint64_t)i * 100);
+		assert_memory_equal(a, text, KEY_BYTES);
+	}
 	for (int i = 0; i < 1000; i++) {
 		uint64_t n = key_scatter(rng_next(&rng)), m = key_scatter(rng_next(&rng));
 

@@ -4,7 +4,6 @@
 #include <stdlib.h>
 
 #include "tests/bench/workload.h"
-#include "tests/support/rng.h"
 
 /* ---- reading while writing ---- */
 
@@ -20,7 +19,7 @@ static void read_meanwhile(struct worker *w)
 	char key[KEY_BUFFER];
 
 	while (!w->timer.over) {
-		uint64_t n = rng_below(&rng, r->settings.keys);
+		uint64_t n = key_pick(&rng, r->settings.keys);
 
 		key_make(key, n);
 		timer_begin(&w->timer);
@@ -40,7 +39,7 @@ static void write_meanwhile(struct worker *w)
 
 	w->side = true;
 	while (!atomic_load_explicit(&reader_is_done, memory_order_relaxed)) {
-		uint64_t n = rng_below(&rng, r->settings.keys);
+		uint64_t n = key_pick(&rng, r->settings.keys);
 
 		key_make(key, n);
 		w->engine->put(w->session, key, values_at(&r->values, n, GENERATION_MEANWHILE),

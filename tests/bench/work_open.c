@@ -11,7 +11,6 @@
 
 #include "tests/bench/process.h"
 #include "tests/bench/workload.h"
-#include "tests/support/rng.h"
 
 /* As much of the write buffer as a record takes in the engine that takes most: all records are in the log then. */
 enum { RECORD_OVERHEAD_BYTES = 108, OPENS = 5, SHORT_LOG_RECORDS = 1000 };
@@ -29,7 +28,7 @@ static void write_all(struct run *r, const struct crash *c, void *session)
 	char key[KEY_BUFFER];
 
 	for (uint64_t i = 0; i < c->step.count; i++) {
-		uint64_t n = rng_below(&rng, c->step.range);
+		uint64_t n = key_pick(&rng, c->step.range);
 		unsigned generation = c->step.generation;
 
 		if (c->rewrite) {

@@ -6,7 +6,6 @@
 
 #include "tests/bench/process.h"
 #include "tests/bench/workload.h"
-#include "tests/support/rng.h"
 
 enum { CHECK_EVERY = 16, SEEK_NEXTS = 10 };
 
@@ -22,7 +21,7 @@ static void get_random(struct worker *w, bool missing)
 	char key[KEY_BUFFER];
 
 	while (w->operations < w->limit && !w->timer.over) {
-		uint64_t n = rng_below(&rng, keys);
+		uint64_t n = key_pick(&rng, keys);
 
 		key_make(key, n);
 		key[KEY_BYTES] = '.'; /* makes a key that lies between others, and is not there */
@@ -54,7 +53,7 @@ static void check_found(struct run *r, const struct worker *workers, unsigned n)
 		uint64_t expected = 0;
 
 		for (uint64_t at = 0; at < workers[i].operations; at++) {
-			uint64_t key = rng_below(&rng, r->settings.keys);
+			uint64_t key = key_pick(&rng, r->settings.keys);
 
 			expected += key < r->model.keys && r->model.state[key];
 		}
@@ -94,7 +93,7 @@ static void body_multiread(struct worker *w)
 
 	while (w->operations + MULTI_MAX <= w->limit && !w->timer.over) {
 		for (unsigned i = 0; i < MULTI_MAX; i++) {
-			numbers[i] = rng_below(&rng, keys);
+			numbers[i] = key_pick(&rng, keys);
 			key_make(text[i], numbers[i]);
 			pointers[i] = text[i];
 		}
@@ -219,7 +218,7 @@ static void body_seekrandom(struct worker *w)
 	char key[KEY_BUFFER];
 
 	while (w->operations < w->limit && !w->timer.over) {
-		uint64_t n = rng_below(&rng, keys), sum = 0;
+		uint64_t n = key_pick(&rng, keys), sum = 0;
 		struct seen seen = { 0 };
 		unsigned met = 0;
 		void *iter;

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Workloads that write. */
 #include "tests/bench/workload.h"
-#include "tests/support/rng.h"
 
 static void fill(struct worker *w, bool random, unsigned generation)
 {
@@ -12,7 +11,7 @@ static void fill(struct worker *w, bool random, unsigned generation)
 	char key[KEY_BUFFER];
 
 	while (w->operations < w->limit && !w->timer.over) {
-		uint64_t n = random ? rng_below(&rng, keys) : w->operations;
+		uint64_t n = random ? key_pick(&rng, keys) : w->operations;
 
 		key_make(key, n);
 		timer_begin(&w->timer);
@@ -46,7 +45,7 @@ static void body_deleterandom(struct worker *w)
 	char key[KEY_BUFFER];
 
 	while (w->operations < w->limit && !w->timer.over) {
-		key_make(key, rng_below(&rng, keys));
+		key_make(key, key_pick(&rng, keys));
 		timer_begin(&w->timer);
 		e->del(w->session, key);
 		timer_end(&w->timer);

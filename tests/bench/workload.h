@@ -61,7 +61,8 @@ struct run {
 
 enum workload_flag {
 	WORKLOAD_FRESH = 1 << 0,   /* begins with an empty store */
-	WORKLOAD_WRITES = 1 << 1,  /* later ones of the chain need it */
+	WORKLOAD_WRITES = 1 << 1,  /* later ones of the chain need it, unless */
+	WORKLOAD_ASIDE = 1 << 8,   /* it writes, but they can do without */
 	WORKLOAD_DURABLE = 1 << 2, /* each write durable */
 	WORKLOAD_COLD = 1 << 3,    /* the store's files are dropped from the page cache first */
 	WORKLOAD_FILL = 1 << 4,    /* has the long time limit */
