@@ -76,7 +76,7 @@ static void sum_up(struct run *r, const struct worker *workers, unsigned n, uint
 }
 
 /* The first worker is this thread: one worker needs no second one. */
-struct worker *run_workers(struct run *r, unsigned n, uint64_t limit, worker_body body)
+void run_workers(struct run *r, unsigned n, uint64_t limit, worker_body body)
 {
 	struct worker *workers = calloc(n, sizeof(*workers));
 	struct thread threads[THREADS_MAX];
@@ -104,7 +104,8 @@ struct worker *run_workers(struct run *r, unsigned n, uint64_t limit, worker_bod
 		r->engine->session_free(workers[i].session);
 	pthread_barrier_destroy(&start.barrier);
 	sum_up(r, workers, n, limit);
-	return workers;
+	r->workers = workers;
+	r->workers_n = n;
 }
 
 void run_single(struct run *r, double seconds, uint64_t operations)

@@ -217,8 +217,11 @@ static int run_on_toy(void (*run)(struct run *), enum lie lie, unsigned threads)
 		values_init(&r.values, 100);
 		if (toy.model.state[LIE_AT] != 1 + GENERATION_OVERWRITE)
 			_exit(4);
-		for (int i = 0; i < 500; i++, r.seed++) /* values are checked by samples: sometime it is looked at */
+		for (int i = 0; i < 500; i++, r.seed++) { /* values are checked by samples: sometime it is looked at */
 			run(&r);
+			if (r.verify)
+				r.verify(&r);
+		}
 		_exit(outcome.result.operations ? 0 : 5);
 	}
 	assert_true(child > 0 && waitpid(child, &status, 0) == child && WIFEXITED(status));

@@ -59,14 +59,12 @@ static void body_meanwhile(struct worker *w)
 
 void run_readwhilewriting(struct run *r)
 {
-	struct worker *workers;
-
 	if (r->seconds_max <= 0 || r->seconds_max > meanwhile_seconds)
 		r->seconds_max = meanwhile_seconds;
 	run_open(r);
-	workers = run_workers(r, 2, UINT64_MAX, body_meanwhile);
+	run_workers(r, 2, UINT64_MAX, body_meanwhile);
 	r->outcome->result.cut = false; /* the time was what it was to do */
-	run_record(r, workers + 1, 1, STEP_RANDOM, GENERATION_MEANWHILE);
+	run_record(r, 1, STEP_RANDOM, GENERATION_MEANWHILE);
 }
 
 /* ---- YCSB: record i has the scattered key of number i; values don't change with time ---- */
@@ -203,7 +201,8 @@ static void body_load(struct worker *w)
 void run_ycsb_load(struct run *r)
 {
 	run_open(r);
-	run_record(r, run_workers(r, 1, r->settings.keys, body_load), 1, STEP_SEQUENTIAL, GENERATION_FIRST);
+	run_workers(r, 1, r->settings.keys, body_load);
+	run_record(r, 0, STEP_SEQUENTIAL, GENERATION_FIRST);
 }
 
 void run_ycsb_a(struct run *r)

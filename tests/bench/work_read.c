@@ -46,41 +46,50 @@ static void body_get_missing(struct worker *w)
 }
 
 /* Did each worker find as many as there are of those that it asked for? */
-static void check_found(struct run *r, const struct worker *workers, unsigned n)
+static void verify_found(struct run *r)
 {
-	for (unsigned i = 0; i < n; i++) {
-		struct rng rng = { workers[i].seed };
+	for (unsigned i = 0; i < r->workers_n; i++) {
+		struct rng rng = { r->workers[i].seed };
 		uint64_t expected = 0;
 
-		for (uint64_t at = 0; at < workers[i].operations; at++) {
+		for (uint64_t at = 0; at < r->workers[i].operations; at++) {
 			uint64_t key = key_pick(&rng, r->settings.keys);
 
 			expected += key < r->model.keys && r->model.state[key];
 		}
-		run_check(r, workers[i].found == expected, "not as many keys were found as there are");
+		run_check(r, r->workers[i].found == expected, "not as many keys were found as there are");
 	}
+}
+
+static void verify_none_found(struct run *r)
+{
+	run_check(r, !r->workers[0].found, "a missing key was found");
+}
+
+static void read_some(struct run *r, unsigned n, uint64_t limit, worker_body body, void (*verify)(struct run *r))
+{
+	run_open(r);
+	run_workers(r, n, limit, body);
+	r->verify = verify;
 }
 
 void run_readrandom(struct run *r)
 {
 	unsigned n = r->workload->threads;
 
-	run_open(r);
-	check_found(r, run_workers(r, n, r->settings.keys / n, body_get), n);
+	read_some(r, n, r->settings.keys / n, body_get, verify_found);
 }
 
 void run_readmissing(struct run *r)
 {
-	run_open(r);
-	run_check(r, !run_workers(r, 1, r->settings.keys, body_get_missing)->found, "a missing key was found");
+	read_some(r, 1, r->settings.keys, body_get_missing, verify_none_found);
 }
 
 void run_readcold(struct run *r)
 {
 	uint64_t limit = r->settings.keys / 100;
 
-	run_open(r);
-	check_found(r, run_workers(r, 1, limit > 100 ? limit : 100, body_get), 1);
+	read_some(r, 1, limit > 100 ? limit : 100, body_get, verify_found);
 }
 
 static void body_multiread(struct worker *w)
@@ -109,8 +118,7 @@ static void body_multiread(struct worker *w)
 
 void run_multiread(struct run *r)
 {
-	run_open(r);
-	check_found(r, run_workers(r, 1, r->settings.keys, body_multiread), 1);
+	read_some(r, 1, r->settings.keys, body_multiread, verify_found);
 }
 
 /* ---- scans ---- */
@@ -157,8 +165,9 @@ static void body_readreverse(struct worker *w)
 }
 
 /* Each key that is there was met once: their number and the sum of their tails are right. */
-static void check_scan(struct run *r, const struct worker *w)
+static void verify_scan(struct run *r)
 {
+	const struct worker *w = &r->workers[0];
 	uint64_t sum = 0, live = 0;
 	char key[KEY_BUFFER];
 
@@ -179,14 +188,12 @@ static void check_scan(struct run *r, const struct worker *w)
 
 void run_readseq(struct run *r)
 {
-	run_open(r);
-	check_scan(r, run_workers(r, 1, UINT64_MAX, body_readseq));
+	read_some(r, 1, UINT64_MAX, body_readseq, verify_scan);
 }
 
 void run_readreverse(struct run *r)
 {
-	run_open(r);
-	check_scan(r, run_workers(r, 1, UINT64_MAX, body_readreverse));
+	read_some(r, 1, UINT64_MAX, body_readreverse, verify_scan);
 }
 
 /* Were these the keys that follow `n`, and is the last one's value right? */
@@ -243,6 +250,5 @@ void run_seekrandom(struct run *r)
 {
 	uint64_t limit = r->settings.keys / 10;
 
-	run_open(r);
-	run_workers(r, 1, limit > 100 ? limit : 100, body_seekrandom);
+	read_some(r, 1, limit > 100 ? limit : 100, body_seekrandom, NULL);
 }

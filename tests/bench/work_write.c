@@ -54,38 +54,41 @@ static void body_deleterandom(struct worker *w)
 	w->bytes = w->operations * KEY_BYTES;
 }
 
-void run_record(struct run *r, const struct worker *workers, unsigned n, enum step_kind kind, unsigned generation)
+void run_record(struct run *r, unsigned first, enum step_kind kind, unsigned generation)
 {
-	for (unsigned i = 0; i < n; i++)
+	for (unsigned i = first; i < r->workers_n; i++)
 		history_add(&r->outcome->written, (struct step){ .kind = kind,
 								 .generation = generation,
-								 .seed = workers[i].seed,
+								 .seed = r->workers[i].seed,
 								 .range = r->settings.keys,
-								 .count = workers[i].operations });
+								 .count = r->workers[i].operations });
+}
+
+static void write_all(struct run *r, worker_body body, enum step_kind kind, unsigned generation)
+{
+	run_open(r);
+	run_workers(r, 1, r->settings.keys, body);
+	run_record(r, 0, kind, generation);
 }
 
 void run_fillseq(struct run *r)
 {
-	run_open(r);
-	run_record(r, run_workers(r, 1, r->settings.keys, body_fillseq), 1, STEP_SEQUENTIAL, GENERATION_FIRST);
+	write_all(r, body_fillseq, STEP_SEQUENTIAL, GENERATION_FIRST);
 }
 
 void run_fillrandom(struct run *r)
 {
-	run_open(r);
-	run_record(r, run_workers(r, 1, r->settings.keys, body_fillrandom), 1, STEP_RANDOM, GENERATION_FIRST);
+	write_all(r, body_fillrandom, STEP_RANDOM, GENERATION_FIRST);
 }
 
 void run_overwrite(struct run *r)
 {
-	run_open(r);
-	run_record(r, run_workers(r, 1, r->settings.keys, body_overwrite), 1, STEP_RANDOM, GENERATION_OVERWRITE);
+	write_all(r, body_overwrite, STEP_RANDOM, GENERATION_OVERWRITE);
 }
 
 void run_deleterandom(struct run *r)
 {
-	run_open(r);
-	run_record(r, run_workers(r, 1, r->settings.keys, body_deleterandom), 1, STEP_DELETE, 0);
+	write_all(r, body_deleterandom, STEP_DELETE, GENERATION_FIRST);
 }
 
 static void verify_all_there(struct run *r)
@@ -104,6 +107,7 @@ void run_fillsync(struct run *r)
 	uint64_t limit = r->settings.keys / 100 / n;
 
 	run_open(r);
-	run_record(r, run_workers(r, n, limit > 50 ? limit : 50, body_fillrandom), n, STEP_RANDOM, GENERATION_FIRST);
+	run_workers(r, n, limit > 50 ? limit : 50, body_fillrandom);
+	run_record(r, 0, STEP_RANDOM, GENERATION_FIRST);
 	r->verify = verify_all_there;
 }

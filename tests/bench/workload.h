@@ -52,6 +52,8 @@ struct run {
 	void *db;
 	struct outcome *outcome;
 	struct histogram *histogram;
+	struct worker *workers; /* those that run_workers() ran */
+	unsigned workers_n;
 	/* Set by the workload: is called when all is measured and the store closed. */
 	void (*verify)(struct run *r);
 	/* private: where the counters stood when the store was opened */
@@ -62,13 +64,13 @@ struct run {
 enum workload_flag {
 	WORKLOAD_FRESH = 1 << 0,   /* begins with an empty store */
 	WORKLOAD_WRITES = 1 << 1,  /* later ones of the chain need it, unless */
-	WORKLOAD_ASIDE = 1 << 8,   /* it writes, but they can do without */
-	WORKLOAD_DURABLE = 1 << 2, /* each write durable */
-	WORKLOAD_COLD = 1 << 3,    /* the store's files are dropped from the page cache first */
-	WORKLOAD_FILL = 1 << 4,    /* has the long time limit */
-	WORKLOAD_DISK = 1 << 5,    /* the disk's own limit is measured beside it */
-	WORKLOAD_SMALL = 1 << 6,   /* with an eighth of cache and write buffer */
-	WORKLOAD_ALONE = 1 << 7,   /* on the first of a chain: one engine's store at a time, they are that large */
+	WORKLOAD_ASIDE = 1 << 2,   /* it writes, but they can do without */
+	WORKLOAD_DURABLE = 1 << 3, /* each write durable */
+	WORKLOAD_COLD = 1 << 4,    /* the store's files are dropped from the page cache first */
+	WORKLOAD_FILL = 1 << 5,    /* has the long time limit */
+	WORKLOAD_DISK = 1 << 6,    /* the disk's own limit is measured beside it */
+	WORKLOAD_SMALL = 1 << 7,   /* with an eighth of cache and write buffer */
+	WORKLOAD_ALONE = 1 << 8,   /* on the first of a chain: one engine's store at a time, they are that large */
 };
 
 struct workload {
@@ -120,15 +122,15 @@ struct worker {
 
 typedef void (*worker_body)(struct worker *w);
 
-/* Opens the store; from here on CPU time, bytes written and memory count. */
+/* Opens the store; from here on until it has been closed CPU time, bytes written and memory count. */
 void run_open(struct run *r);
 
 /* Runs `body` in n threads with `limit` operations each, until all are done or the time is over. Fills in seconds,
  * operations, user bytes. The workers stay readable until the process ends. */
-struct worker *run_workers(struct run *r, unsigned n, uint64_t limit, worker_body body);
+void run_workers(struct run *r, unsigned n, uint64_t limit, worker_body body);
 
-/* Writes down what n workers wrote, so that it can be replayed. */
-void run_record(struct run *r, const struct worker *workers, unsigned n, enum step_kind kind, unsigned generation);
+/* Writes down what the workers from the given one on wrote, so that it can be replayed. */
+void run_record(struct run *r, unsigned first, enum step_kind kind, unsigned generation);
 
 /* The same as run_workers() for one operation of some seconds that isn't a worker's. */
 void run_single(struct run *r, double seconds, uint64_t operations);
