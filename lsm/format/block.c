@@ -1,35 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-#include "lsm/format/block.h"
-
-#include <assert.h>
-
 #include "lsm/base/status.h"
-
-/* A restart takes 1 << this bytes when its two offsets have 2 bytes, else twice as many. */
-#define NARROW_SHIFT 2u
+#include "lsm/format/block_internal.h"
 
 /* ---------------------------------------------------------------------------------------------------------------
  * Decoding
  */
 
-static __attribute__((cold, noinline)) int corrupt(const struct block *b, size_t at, const char *what)
+int block_corrupt(const struct block *b, size_t at, const char *what)
 {
 	return status_corrupt(b->file, b->offset, "%s in the block at byte %llu of %s, at its byte %zu", what,
 			      (unsigned long long)b->offset, b->file ? b->file : "memory", at);
-}
-
-static inline size_t restart_entry(const struct block *b, uint32_t i)
-{
-	const uint8_t *p = b->data + b->restarts + ((size_t)i << b->restart_shift);
-
-	return b->restart_shift == NARROW_SHIFT ? get_u32(p) & UINT16_MAX : get_u32(p);
-}
-
-static inline size_t restart_value(const struct block *b, uint32_t i)
-{
-	const uint8_t *p = b->data + b->restarts + ((size_t)i << b->restart_shift);
-
-	return b->restart_shift == NARROW_SHIFT ? get_u32(p) >> 16 : get_u32(p + 4);
 }
 
 int block_init(struct block *b, struct lsm_slice data, const char *file, uint64_t offset)
@@ -39,36 +19,23 @@ int block_init(struct block *b, struct lsm_slice data, const char *file, uint64_
 	uint32_t tail;
 
 	if (data.size < BLOCK_TAIL_BYTES)
-		return corrupt(&tmp, 0, "no restart count");
+		return block_corrupt(&tmp, 0, "no restart count");
 	tail = get_u32(tmp.data + data.size - BLOCK_TAIL_BYTES);
 	tmp.restarts_n = tail & ~BLOCK_WIDE;
 	tmp.restart_shift = tail & BLOCK_WIDE ? NARROW_SHIFT + 1 : NARROW_SHIFT;
 	restarts_bytes = (uint64_t)tmp.restarts_n << tmp.restart_shift;
 	if (restarts_bytes > data.size - BLOCK_TAIL_BYTES)
-		return corrupt(&tmp, data.size - BLOCK_TAIL_BYTES, "too large a restart count");
+		return block_corrupt(&tmp, data.size - BLOCK_TAIL_BYTES, "too large a restart count");
 	tmp.restarts = data.size - BLOCK_TAIL_BYTES - (size_t)restarts_bytes;
 	tmp.entries = tmp.restarts_n ? restart_entry(&tmp, 0) : 0;
 	if (tmp.entries > tmp.restarts || (!tmp.restarts_n && tmp.restarts))
-		return corrupt(&tmp, tmp.restarts, "an impossible first restart");
+		return block_corrupt(&tmp, tmp.restarts, "an impossible first restart");
 	*b = tmp;
 	return LSM_OK;
 }
 
-struct entry {
-	size_t shared;
-	const uint8_t *suffix; /* the rest of the user key, then the trailer */
-	size_t suffix_size;    /* of the user key's part alone */
-	size_t value_size;
-	size_t next; /* offset of the entry behind */
-};
-
-struct sizes {
-	size_t shared, key, value;
-};
-
-/* Sizes of which some take more than a byte. NULL when they don't end before `end`. Not inlined, so that the usual case
- * stays in registers. */
-static __attribute__((noinline)) const uint8_t *decode_sizes(const uint8_t *p, const uint8_t *end, struct sizes *ret)
+/* Not inlined, so that the usual case stays in registers. */
+__attribute__((noinline)) const uint8_t *decode_sizes(const uint8_t *p, const uint8_t *end, struct sizes *ret)
 {
 	struct reader r = { p, end, false };
 
@@ -78,64 +45,9 @@ static __attribute__((noinline)) const uint8_t *decode_sizes(const uint8_t *p, c
 	return r.failed ? NULL : r.at;
 }
 
-/* An entry has three sizes and a trailer at least, so four bytes can be looked at together. */
-static inline __attribute__((always_inline)) bool decode_entry(const struct block *b, size_t at, struct entry *e)
-{
-	const uint8_t *p = b->data + at, *end = b->data + b->restarts;
-	size_t key_size;
-	uint32_t head;
-
-	if (at < b->entries || at + 4 > b->restarts)
-		return false;
-	head = get_u32(p);
-	if (!(head & 0x808080)) {
-		e->shared = head & 127;
-		key_size = head >> 8 & 127;
-		e->value_size = head >> 16 & 127;
-		p += 3;
-	} else {
-		struct sizes sizes;
-
-		p = decode_sizes(p, end, &sizes);
-		if (!p)
-			return false;
-		e->shared = sizes.shared;
-		key_size = sizes.key;
-		e->value_size = sizes.value;
-	}
-	if (key_size < TRAILER_BYTES || key_size > (size_t)(end - p))
-		return false;
-	e->suffix = p;
-	e->suffix_size = key_size - TRAILER_BYTES;
-	e->next = (size_t)(p - b->data) + key_size;
-	return true;
-}
-
-static inline uint64_t entry_trailer(const struct entry *e)
-{
-	return get_u64(e->suffix + e->suffix_size);
-}
-
-/* False when the value, which starts at offset `at`, leaves the values. */
-static inline bool entry_value(const struct block *b, const struct entry *e, size_t at, struct lsm_slice *ret)
-{
-	if (at > b->entries || e->value_size > b->entries - at)
-		return false;
-	*ret = slice_of(b->data + at, e->value_size);
-	return true;
-}
-
 /* ---------------------------------------------------------------------------------------------------------------
  * Searching
  */
-
-struct target {
-	const uint8_t *user;
-	size_t user_size;
-	uint64_t trailer;
-};
-
-enum order { ENTRY_BELOW, ENTRY_ABOVE, ENTRY_SAME_USER_ABOVE /* same user key, and the entry is not below */ };
 
 /* The bytes of the target from `from` on, of which there are 1 to 7, as the low bytes of a word: by one load that ends
  * where the target ends. */
@@ -190,14 +102,6 @@ static inline enum order entry_order(const struct entry *e, const struct target 
 	return entry_trailer(e) > t->trailer ? ENTRY_BELOW : ENTRY_SAME_USER_ABOVE;
 }
 
-struct found {
-	struct entry entry;
-	enum order order; /* ENTRY_BELOW: every entry of the block lies below the target */
-	size_t at;
-	size_t value_at; /* the offset of its value */
-	uint32_t restart;
-};
-
 /* Where a walk to the target begins: behind an entry that lies below it, or at the block's first entry. */
 struct walk {
 	size_t at;
@@ -219,7 +123,7 @@ static inline int find_restart(const struct block *b, const struct target *t, st
 		struct entry e;
 
 		if (!decode_entry(b, at, &e) || e.shared)
-			return corrupt(b, at, "a broken restart");
+			return block_corrupt(b, at, "a broken restart");
 		if (entry_order(&e, t, &match) == ENTRY_BELOW) {
 			low = middle + 1;
 			w.at = e.next;
@@ -241,7 +145,7 @@ static inline int find_restart(const struct block *b, const struct target *t, st
  * below the target for the same reason, and one that shares less is larger there. So only an entry that shares exactly
  * `match` bytes is compared, and in all cases that stop the walk the shared bytes are the target's own.
  */
-static int find(const struct block *b, const struct target *t, struct found *ret)
+static inline int find(const struct block *b, const struct target *t, struct found *ret)
 {
 	enum order order = ENTRY_BELOW;
 	struct entry e = { 0 };
@@ -257,7 +161,7 @@ static int find(const struct block *b, const struct target *t, struct found *ret
 		return rc;
 	for (; w.at < b->restarts; w.at = e.next, w.value_at += e.value_size) {
 		if (!decode_entry(b, w.at, &e))
-			return corrupt(b, w.at, "a broken entry");
+			return block_corrupt(b, w.at, "a broken entry");
 		if (e.shared > w.match)
 			continue;
 		order = e.shared && e.shared < w.match ? ENTRY_ABOVE : entry_order(&e, t, &w.match);
@@ -266,6 +170,11 @@ static int find(const struct block *b, const struct target *t, struct found *ret
 	}
 	*ret = (struct found){ e, order, w.at, w.value_at, w.restart };
 	return LSM_OK;
+}
+
+int block_search(const struct block *b, const struct target *t, struct found *ret)
+{
+	return find(b, t, ret);
 }
 
 int block_find(const struct block *b, struct lsm_slice user_key, uint64_t trailer, struct block_hit *ret)
@@ -283,238 +192,6 @@ int block_find(const struct block *b, struct lsm_slice user_key, uint64_t traile
 	ret->trailer = entry_trailer(&f.entry);
 	ret->restart = f.restart;
 	if (!entry_value(b, &f.entry, f.value_at, &ret->value))
-		return corrupt(b, f.at, "an entry without its value");
+		return block_corrupt(b, f.at, "an entry without its value");
 	return LSM_OK;
-}
-
-/* ---------------------------------------------------------------------------------------------------------------
- * Iterating
- */
-
-static void stop(struct block_iter *bi, int status)
-{
-	bi->it.valid = false;
-	bi->it.status = status;
-}
-
-/* Room for a key of `size` bytes, of which `prefix` (which may lie in the old buffer) is put in front. */
-static bool key_begin(struct block_iter *bi, const uint8_t *prefix, size_t prefix_size, size_t size)
-{
-	uint8_t *data = bi->key_data;
-
-	if (bi->key_capacity < size) {
-		size_t capacity = size * 2 < 64 ? 64 : size * 2;
-
-		data = malloc(capacity);
-		if (!data) {
-			stop(bi, status_no_memory(capacity));
-			return false;
-		}
-		if (prefix)
-			memcpy(data, prefix, prefix_size);
-		free(bi->key_data);
-		bi->key_data = data;
-		bi->key_capacity = capacity;
-	} else if (prefix && data != prefix) {
-		memmove(data, prefix, prefix_size);
-	}
-	return true;
-}
-
-/* Stands the iterator on an entry whose shared bytes are the first ones of `prefix`. */
-static inline void stand(struct block_iter *bi, size_t at, const struct entry *e, size_t value_at,
-			 const uint8_t *prefix)
-{
-	size_t tail = e->suffix_size + TRAILER_BYTES;
-
-	if (!entry_value(&bi->block, e, value_at, &bi->it.value)) {
-		stop(bi, corrupt(&bi->block, at, "an entry without its value"));
-		return;
-	}
-	if (!e->shared) {
-		bi->it.key = slice_of(e->suffix, tail);
-	} else {
-		if (!key_begin(bi, prefix, e->shared, e->shared + tail))
-			return;
-		memcpy(bi->key_data + e->shared, e->suffix, tail);
-		bi->it.key = slice_of(bi->key_data, e->shared + tail);
-	}
-	bi->it.valid = true;
-	bi->at = at;
-	bi->next = e->next;
-	bi->next_value = value_at + e->value_size;
-}
-
-/* Stands on the entry of a restart. */
-static void stand_restart(struct block_iter *bi, uint32_t restart)
-{
-	size_t at = restart_entry(&bi->block, restart);
-	struct entry e;
-
-	if (!decode_entry(&bi->block, at, &e) || e.shared)
-		stop(bi, corrupt(&bi->block, at, "a broken restart"));
-	else
-		stand(bi, at, &e, restart_value(&bi->block, restart), NULL);
-}
-
-void block_iter_next(struct block_iter *bi)
-{
-	size_t at = bi->next;
-	struct entry e;
-
-	assert(bi->it.valid);
-	if (at >= bi->block.restarts)
-		stop(bi, LSM_OK);
-	else if (!decode_entry(&bi->block, at, &e) || e.shared > bi->it.key.size - TRAILER_BYTES)
-		stop(bi, corrupt(&bi->block, at, "a broken entry"));
-	else
-		stand(bi, at, &e, bi->next_value, bi->it.key.data);
-}
-
-/* Walks on to the entry that ends at `end`. */
-static void walk_to(struct block_iter *bi, size_t end)
-{
-	while (bi->it.valid && bi->next < end)
-		block_iter_next(bi);
-	if (bi->it.valid && bi->next != end)
-		stop(bi, corrupt(&bi->block, bi->at, "an entry across the next one's start"));
-}
-
-/* The last restart in front of offset `at`, which is not the first one's. */
-static uint32_t restart_before(const struct block *b, size_t at)
-{
-	uint32_t low = 0, high = b->restarts_n - 1;
-
-	while (low < high) {
-		uint32_t middle = low + (high - low + 1) / 2;
-
-		if (restart_entry(b, middle) < at)
-			low = middle;
-		else
-			high = middle - 1;
-	}
-	return low;
-}
-
-void block_iter_prev(struct block_iter *bi)
-{
-	size_t end = bi->at;
-
-	assert(bi->it.valid);
-	if (end <= bi->block.entries) {
-		stop(bi, LSM_OK);
-		return;
-	}
-	stand_restart(bi, restart_before(&bi->block, end));
-	walk_to(bi, end);
-}
-
-void block_iter_seek_first(struct block_iter *bi)
-{
-	stop(bi, LSM_OK);
-	if (bi->block.restarts_n)
-		stand_restart(bi, 0);
-}
-
-void block_iter_seek_last(struct block_iter *bi)
-{
-	stop(bi, LSM_OK);
-	if (!bi->block.restarts_n)
-		return;
-	stand_restart(bi, bi->block.restarts_n - 1);
-	walk_to(bi, bi->block.restarts);
-}
-
-void block_iter_seek(struct block_iter *bi, struct lsm_slice ikey)
-{
-	struct lsm_slice user = ikey_user(ikey);
-	struct target t = { user.data, user.size, ikey_trailer(ikey) };
-	struct found f;
-	int rc = find(&bi->block, &t, &f);
-
-	stop(bi, rc);
-	if (!rc && f.order != ENTRY_BELOW)
-		stand(bi, f.at, &f.entry, f.value_at, t.user);
-}
-
-void block_iter_seek_prev(struct block_iter *bi, struct lsm_slice ikey)
-{
-	block_iter_seek(bi, ikey);
-	if (bi->it.status)
-		return;
-	if (!bi->it.valid)
-		block_iter_seek_last(bi);
-	else if (ikey_compare(bi->it.key, ikey))
-		block_iter_prev(bi);
-}
-
-/* ---------------------------------------------------------------------------------------------------------------
- * As a struct iter
- */
-
-static struct block_iter *of(struct iter *it)
-{
-	return (struct block_iter *)it;
-}
-
-static void op_seek_first(struct iter *it)
-{
-	block_iter_seek_first(of(it));
-}
-
-static void op_seek_last(struct iter *it)
-{
-	block_iter_seek_last(of(it));
-}
-
-static void op_seek(struct iter *it, struct lsm_slice ikey)
-{
-	block_iter_seek(of(it), ikey);
-}
-
-static void op_seek_prev(struct iter *it, struct lsm_slice ikey)
-{
-	block_iter_seek_prev(of(it), ikey);
-}
-
-static void op_next(struct iter *it)
-{
-	block_iter_next(of(it));
-}
-
-static void op_prev(struct iter *it)
-{
-	block_iter_prev(of(it));
-}
-
-static void op_free(struct iter *it)
-{
-	block_iter_done(of(it));
-}
-
-static const struct iter_ops block_iter_ops = {
-	.seek_first = op_seek_first,
-	.seek_last = op_seek_last,
-	.seek = op_seek,
-	.seek_prev = op_seek_prev,
-	.next = op_next,
-	.prev = op_prev,
-	.free = op_free,
-};
-
-void block_iter_init(struct block_iter *bi)
-{
-	*bi = (struct block_iter){ .it = { .ops = &block_iter_ops } };
-}
-
-void block_iter_done(struct block_iter *bi)
-{
-	free(bi->key_data);
-	block_iter_init(bi);
-}
-
-void block_iter_set(struct block_iter *bi, const struct block *block)
-{
-	stop(bi, LSM_OK);
-	bi->block = *block;
 }

@@ -79,6 +79,9 @@ struct block_iter {
 	size_t next_value; /* offset of the value behind the current one */
 	uint8_t *key_data; /* holds the current key when it is not whole in the block */
 	size_t key_capacity;
+	struct back_entry *back; /* entries in front of the current one, when the iterator goes backward */
+	size_t back_n, back_capacity;
+	struct buf back_keys;
 };
 
 void block_iter_init(struct block_iter *bi);
