@@ -96,4 +96,31 @@ void block_iter_seek_prev(struct block_iter *bi, struct lsm_slice ikey);
 void block_iter_next(struct block_iter *bi);
 void block_iter_prev(struct block_iter *bi);
 
+/* A step of any iterator that is valid, without a detour where the next entry lies in the same block. */
+static inline void iter_next(struct iter *it)
+{
+	if (it->leaf) {
+		block_iter_next(it->leaf);
+		if (it->leaf->it.valid) {
+			it->key = it->leaf->it.key;
+			it->value = it->leaf->it.value;
+			return;
+		}
+	}
+	it->ops->next(it);
+}
+
+static inline void iter_prev(struct iter *it)
+{
+	if (it->leaf) {
+		block_iter_prev(it->leaf);
+		if (it->leaf->it.valid) {
+			it->key = it->leaf->it.key;
+			it->value = it->leaf->it.value;
+			return;
+		}
+	}
+	it->ops->prev(it);
+}
+
 #endif

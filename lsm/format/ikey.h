@@ -57,9 +57,27 @@ static inline int ikey_compare_parts(struct lsm_slice user_a, uint64_t trailer_a
 	return trailer_a > trailer_b ? -1 : trailer_a < trailer_b;
 }
 
+/* In words, which may reach into the trailers: as inlined code it is faster than a call, for keys of a usual length. */
 static inline int ikey_compare(struct lsm_slice a, struct lsm_slice b)
 {
-	return ikey_compare_parts(ikey_user(a), ikey_trailer(a), ikey_user(b), ikey_trailer(b));
+	const uint8_t *x = a.data, *y = b.data;
+	size_t n = (a.size < b.size ? a.size : b.size) - TRAILER_BYTES;
+	uint64_t trailer_a, trailer_b;
+
+	for (size_t i = 0; i < n; i += 8) {
+		uint64_t v = get_u64(x + i), w = get_u64(y + i);
+
+		if (v == w)
+			continue;
+		if (i + (unsigned)__builtin_ctzll(v ^ w) / 8 >= n)
+			break; /* the difference lies behind the shorter key */
+		return __builtin_bswap64(v) < __builtin_bswap64(w) ? -1 : 1;
+	}
+	if (a.size != b.size)
+		return a.size < b.size ? -1 : 1;
+	trailer_a = get_u64(x + n);
+	trailer_b = get_u64(y + n);
+	return trailer_a > trailer_b ? -1 : trailer_a < trailer_b;
 }
 
 static inline void buf_put_ikey(struct buf *b, struct lsm_slice user, uint64_t trailer)

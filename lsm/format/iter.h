@@ -21,11 +21,17 @@ struct iter_ops {
 	void (*free)(struct iter *it);
 };
 
+struct block_iter;
+
 struct iter {
 	const struct iter_ops *ops;
 	bool valid;
 	int status;                  /* LSM_OK or the error that made it invalid */
 	struct lsm_slice key, value; /* while valid, until it moves */
+	/* Where the entry lies in a block, the iterator over that block, else NULL. Steps within the block are taken
+	 * there (iter_next(), iter_prev() in block.h), past all that is between: next() and prev() go on from where
+	 * `leaf` stands, which may be the block's end. */
+	struct block_iter *leaf;
 };
 
 static inline void iter_free(struct iter *it)

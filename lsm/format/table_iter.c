@@ -202,16 +202,15 @@ static void op_seek_prev(struct iter *it, struct lsm_slice ikey)
 	}
 }
 
+/* The data iterator may have been stepped to its block's end: see struct iter. */
 static void op_next(struct iter *it)
 {
 	struct table_iter *ti = of(it);
 
 	assert(it->valid);
-	block_iter_next(&ti->data.iter);
 	if (ti->data.iter.it.valid)
-		publish(ti);
-	else
-		settle(ti, FORWARD);
+		block_iter_next(&ti->data.iter);
+	settle(ti, FORWARD);
 }
 
 static void op_prev(struct iter *it)
@@ -219,11 +218,9 @@ static void op_prev(struct iter *it)
 	struct table_iter *ti = of(it);
 
 	assert(it->valid);
-	block_iter_prev(&ti->data.iter);
 	if (ti->data.iter.it.valid)
-		publish(ti);
-	else
-		settle(ti, BACKWARD);
+		block_iter_prev(&ti->data.iter);
+	settle(ti, BACKWARD);
 }
 
 static void level_done(struct table_iter *ti, struct level *level)
@@ -260,6 +257,7 @@ int table_iter_new(struct table *t, bool low_priority, struct iter **ret)
 	if (!ti)
 		return status_no_memory(sizeof(*ti));
 	ti->it.ops = &table_iter_ops;
+	ti->it.leaf = &ti->data.iter;
 	ti->table = t;
 	ti->low_priority = low_priority;
 	block_iter_init(&ti->top);

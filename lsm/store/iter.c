@@ -236,7 +236,7 @@ static void find_forward(struct lsm_iter *it, bool skipping)
 			return;
 		}
 		if (trailer_seq(trailer) > it->sequence || (skipping && slice_equal(user, buf_slice(&it->skip)))) {
-			m->ops->next(m);
+			merge_iter_next(m);
 			continue;
 		}
 		covered = covering(it, user, &end);
@@ -255,7 +255,7 @@ static void find_forward(struct lsm_iter *it, bool skipping)
 		if (covered > trailer_seq(trailer))
 			merge_iter_skip(m, end, covered);
 		if (m->valid && slice_equal(ikey_user(m->key), buf_slice(&it->skip)))
-			m->ops->next(m);
+			merge_iter_next(m);
 	}
 	invalidate(it, m->status);
 }
@@ -279,7 +279,7 @@ static bool take_key_backward(struct lsm_iter *it)
 			trailer = t;
 			buf_set(&it->value_copy, m->value);
 		}
-		m->ops->prev(m);
+		merge_iter_prev(m);
 	}
 	if (it->key_copy.failed || it->value_copy.failed) {
 		invalidate(it, status_no_memory(it->key_copy.size));
@@ -398,7 +398,7 @@ void lsm_iter_next(struct lsm_iter *it)
 		invalidate(it, status_no_memory(it->key.size));
 		return;
 	}
-	it->merge->ops->next(it->merge);
+	merge_iter_next(it->merge);
 	find_forward(it, true);
 }
 

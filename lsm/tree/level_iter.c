@@ -64,6 +64,7 @@ static void settle(struct level_iter *l, bool forward)
 		l->it.valid = false;
 		return;
 	}
+	l->it.leaf = l->table->leaf;
 	l->it.status = l->table->status;
 	l->it.valid = l->table->valid;
 	l->it.key = l->table->key;

@@ -4,21 +4,27 @@
 #include <assert.h>
 #include <stdlib.h>
 
-/* A binary heap of the valid children, the smallest key (or, backward, the greatest) at its root. */
+#include "lsm/format/block.h"
+
+/*
+ * A binary heap of the valid children, the smallest key (or, backward, the greatest) at its root. The one that comes
+ * next of the others is known, so that a child that stays in front is stepped at the price of one comparison.
+ */
 struct merge_iter {
 	struct iter it;
 	bool backward;
 	size_t n, heap_n;
 	struct iter **heap;
+	struct iter *second; /* of heap[1] and heap[2] the one that comes first; NULL: the root is alone */
 	struct merge_child *children;
 	struct buf saved; /* a key that must outlive the children's moves */
 };
 
-static bool comes_first(const struct merge_iter *m, const struct iter *a, const struct iter *b)
+static inline bool comes_first(const struct iter *a, const struct iter *b, bool backward)
 {
 	int c = ikey_compare(a->key, b->key);
 
-	return m->backward ? c > 0 : c < 0;
+	return backward ? c > 0 : c < 0;
 }
 
 static void sift_down(struct merge_iter *m, size_t i)
@@ -30,9 +36,9 @@ static void sift_down(struct merge_iter *m, size_t i)
 
 		if (child >= m->heap_n)
 			break;
-		if (child + 1 < m->heap_n && comes_first(m, m->heap[child + 1], m->heap[child]))
+		if (child + 1 < m->heap_n && comes_first(m->heap[child + 1], m->heap[child], m->backward))
 			child++;
-		if (!comes_first(m, m->heap[child], moved))
+		if (!comes_first(m->heap[child], moved, m->backward))
 			break;
 		m->heap[i] = m->heap[child];
 		i = child;
@@ -40,15 +46,23 @@ static void sift_down(struct merge_iter *m, size_t i)
 	m->heap[i] = moved;
 }
 
+static inline void show_root(struct merge_iter *m)
+{
+	m->it.key = m->heap[0]->key;
+	m->it.value = m->heap[0]->value;
+}
+
+/* The root is in its place. */
 static void show(struct merge_iter *m)
 {
-	struct iter *it = &m->it;
+	struct iter **heap = m->heap;
 
-	it->valid = m->heap_n > 0 && !it->status;
-	if (it->valid) {
-		it->key = m->heap[0]->key;
-		it->value = m->heap[0]->value;
-	}
+	m->second = m->heap_n > 1 ? heap[1] : NULL;
+	if (m->heap_n > 2 && comes_first(heap[2], heap[1], m->backward))
+		m->second = heap[2];
+	m->it.valid = m->heap_n > 0 && !m->it.status;
+	if (m->it.valid)
+		show_root(m);
 }
 
 /* After the children were moved: an error of any of them is the merge's. */
@@ -69,8 +83,8 @@ static void rebuild(struct merge_iter *m)
 	show(m);
 }
 
-/* The root has moved. */
-static void fix_root(struct merge_iter *m)
+/* The root has moved, and is not in front any more. */
+static __attribute__((noinline)) void fix_root(struct merge_iter *m)
 {
 	struct iter *root = m->heap[0];
 
@@ -148,32 +162,44 @@ static void turn(struct merge_iter *m, bool backward)
 	assert(m->it.status || m->heap[0] == current);
 }
 
-static void mi_next(struct iter *it)
+/* False when the merge can't go on. */
+static bool face(struct merge_iter *m, bool backward)
 {
-	struct merge_iter *m = (struct merge_iter *)it;
-
-	if (m->backward)
-		turn(m, false);
-	if (m->it.status) {
-		it->valid = false;
-		return;
-	}
-	m->heap[0]->ops->next(m->heap[0]);
-	fix_root(m);
+	if (m->backward != backward)
+		turn(m, backward);
+	if (m->it.status)
+		m->it.valid = false;
+	return !m->it.status;
 }
 
-static void mi_prev(struct iter *it)
+static inline void root_moved(struct merge_iter *m, bool backward)
+{
+	struct iter *root = m->heap[0];
+
+	if (root->valid && (!m->second || comes_first(root, m->second, backward)))
+		show_root(m);
+	else
+		fix_root(m);
+}
+
+void merge_iter_next(struct iter *it)
 {
 	struct merge_iter *m = (struct merge_iter *)it;
 
-	if (!m->backward)
-		turn(m, true);
-	if (m->it.status) {
-		it->valid = false;
+	if (!face(m, false))
 		return;
-	}
-	m->heap[0]->ops->prev(m->heap[0]);
-	fix_root(m);
+	iter_next(m->heap[0]);
+	root_moved(m, false);
+}
+
+void merge_iter_prev(struct iter *it)
+{
+	struct merge_iter *m = (struct merge_iter *)it;
+
+	if (!face(m, true))
+		return;
+	iter_prev(m->heap[0]);
+	root_moved(m, true);
 }
 
 static void mi_free(struct iter *it)
@@ -193,8 +219,8 @@ static const struct iter_ops merge_ops = {
 	.seek_last = mi_seek_last,
 	.seek = mi_seek,
 	.seek_prev = mi_seek_prev,
-	.next = mi_next,
-	.prev = mi_prev,
+	.next = merge_iter_next,
+	.prev = merge_iter_prev,
 	.free = mi_free,
 };
 

@@ -12,6 +12,10 @@ struct merge_child {
 /* Takes over the children's iterators (also on failure). */
 int merge_iter_new(const struct merge_child *children, size_t n, struct iter **ret);
 
+/* Its next() and prev(), for those who know that it is one. */
+void merge_iter_next(struct iter *merge);
+void merge_iter_prev(struct iter *merge);
+
 /*
  * Forward only: everything before user key `to` that is older than `seq` is dead (a range tombstone covers it): moves
  * the level children there past all tables that hold only older entries, without walking through them.
