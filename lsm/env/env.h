@@ -36,6 +36,8 @@ struct env_file_ops {
 	int (*fill)(struct env_file *f, uint64_t size, bool durable);
 	/* Maps [0, size) shared, writable when the file is; once a file. The mapping ends with the file's close. */
 	int (*map)(struct env_file *f, uint64_t size, void **ret_base);
+	/* The bytes will be read soon: the disk may begin now, the call doesn't wait. A hint. */
+	void (*will_need)(struct env_file *f, uint64_t offset, uint64_t size);
 	/* The pages are not needed in the kernel's cache any more. A hint. */
 	void (*drop_cache)(struct env_file *f);
 	void (*close)(struct env_file *f);
@@ -126,6 +128,11 @@ static inline int file_sync(struct env_file *f)
 static inline int file_size(struct env_file *f, uint64_t *ret_size)
 {
 	return f->ops->size(f, ret_size);
+}
+
+static inline void file_will_need(struct env_file *f, uint64_t offset, uint64_t size)
+{
+	f->ops->will_need(f, offset, size);
 }
 
 /* NULL is accepted. */

@@ -209,6 +209,11 @@ static int posix_map(struct env_file *f, uint64_t size, void **ret_base)
 	return LSM_OK;
 }
 
+static void posix_will_need(struct env_file *f, uint64_t offset, uint64_t size)
+{
+	(void)posix_fadvise(posix_file(f)->fd, (off_t)offset, (off_t)size, POSIX_FADV_WILLNEED);
+}
+
 static void posix_drop_cache(struct env_file *f)
 {
 	(void)posix_fadvise(posix_file(f)->fd, 0, 0, POSIX_FADV_DONTNEED);
@@ -233,6 +238,7 @@ static const struct env_file_ops posix_file_ops = {
 	.truncate = posix_truncate,
 	.fill = posix_fill,
 	.map = posix_map,
+	.will_need = posix_will_need,
 	.drop_cache = posix_drop_cache,
 	.close = posix_close,
 };

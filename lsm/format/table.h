@@ -35,6 +35,9 @@ struct block_source {
 	/* May an open table keep so many bytes for good? Charged if so; unkeep() gives them back. NULL: it may. */
 	bool (*keep)(struct block_source *s, size_t bytes, enum keep_why why);
 	void (*unkeep)(struct block_source *s, size_t bytes);
+	/* Is there memory to spare for `bytes` of a file that are read because they lie near what was asked for? Counts
+	 * them if so. NULL: never. */
+	bool (*may_prefetch)(struct block_source *s, uint64_t bytes);
 };
 
 #define RANGE_END_TRAILER UINT64_MAX

@@ -3,81 +3,29 @@
 #include "lsm/format/compress.h"
 #include "lsm/format/table_internal.h"
 
-enum {
-	READAHEAD_BYTES_MIN = 16 << 10,
-	READAHEAD_BYTES_MAX = 128 << 10,
-	READAHEAD_GAP_BYTES = 16 << 10, /* index partitions lie between data blocks */
-	STACK_BYTES = 16 << 10,
-};
+enum { STACK_BYTES = 16 << 10 };
 
-/* ---------------------------------------------------------------------------------------------------------------
- * Reading ahead
- */
-
-void readahead_done(struct readahead *ra)
+/* Memory for a block: of `space`, or malloc'd without one. Freed with give_memory() when nothing comes of it. */
+static void *take_memory(struct block_space *space, size_t size)
 {
-	free(ra->data);
-	*ra = (struct readahead){ 0 };
-}
-
-/* Sets the window for a read of [offset, end). */
-static void readahead_note(struct readahead *ra, uint64_t offset, uint64_t end)
-{
-	bool in_order = offset >= ra->next && offset - ra->next <= READAHEAD_GAP_BYTES && ra->next;
-
-	if (!in_order)
-		ra->window = 0;
-	else if (!ra->window)
-		ra->window = READAHEAD_BYTES_MIN;
-	ra->next = end;
-}
-
-static int readahead_fill(struct readahead *ra, const struct table *t, uint64_t offset)
-{
-	size_t size = ra->window;
-	int rc;
-
-	if (size > t->blocks_end - offset)
-		size = (size_t)(t->blocks_end - offset);
-	if (ra->capacity < size) {
-		uint8_t *data = malloc(size);
-
-		if (!data)
-			return status_no_memory(size);
-		free(ra->data);
-		ra->data = data;
-		ra->capacity = size;
+	if (!space)
+		return malloc(size);
+	if (space->capacity < size) {
+		free(space->data);
+		space->data = malloc(size);
+		space->capacity = space->data ? size : 0;
 	}
-	ra->size = 0;
-	rc = file_read_exact(t->file, offset, ra->data, size);
-	if (rc)
-		return rc;
-	ra->offset = offset;
-	ra->size = size;
-	if (ra->window < READAHEAD_BYTES_MAX)
-		ra->window *= 2;
-	return LSM_OK;
+	return space->data;
 }
 
-/* The stored block's bytes when they are, or now get, read ahead; NULL when they are to be read alone. */
-static const uint8_t *readahead_get(struct readahead *ra, const struct table *t, uint64_t offset, size_t size)
+static void give_memory(struct block_space *space, void *data)
 {
-	readahead_note(ra, offset, offset + size);
-	if (offset >= ra->offset && offset + size <= ra->offset + ra->size)
-		return ra->data + (offset - ra->offset);
-	/* A failure ahead is no failure of this block: it is read alone then. */
-	if (ra->window < size || readahead_fill(ra, t, offset))
-		return NULL;
-	return ra->data;
+	if (!space)
+		free(data);
 }
 
-/* ---------------------------------------------------------------------------------------------------------------
- * Reading
- */
-
-/* Uncompresses into memory of its own. */
 static int expand(const struct table *t, const uint8_t *stored, struct block_handle h, enum lsm_compression how,
-		  struct lsm_slice *ret)
+		  struct block_space *space, struct lsm_slice *ret)
 {
 	struct lsm_slice payload = slice_of(stored, (size_t)h.size);
 	size_t size;
@@ -87,12 +35,12 @@ static int expand(const struct table *t, const uint8_t *stored, struct block_han
 	rc = decompress_size(payload, t->file->path, h.offset, &size);
 	if (rc)
 		return rc;
-	data = malloc(size);
+	data = take_memory(space, size);
 	if (!data)
 		return status_no_memory(size);
 	rc = decompress(how, payload, data, size, t->file->path, h.offset);
 	if (rc) {
-		free(data);
+		give_memory(space, data);
 		return rc;
 	}
 	*ret = slice_of(data, size);
@@ -106,7 +54,8 @@ static int check(const struct table *t, const uint8_t *stored, struct block_hand
 }
 
 /* From bytes that stay where they are. */
-static int block_from_bytes(const struct table *t, const uint8_t *stored, struct block_handle h, struct lsm_slice *ret)
+static int block_from_bytes(const struct table *t, const uint8_t *stored, struct block_handle h,
+			    struct block_space *space, struct lsm_slice *ret)
 {
 	enum lsm_compression how;
 	void *data;
@@ -116,8 +65,8 @@ static int block_from_bytes(const struct table *t, const uint8_t *stored, struct
 	if (rc)
 		return rc;
 	if (how != LSM_COMPRESS_NONE)
-		return expand(t, stored, h, how, ret);
-	data = malloc((size_t)h.size);
+		return expand(t, stored, h, how, space, ret);
+	data = take_memory(space, (size_t)h.size);
 	if (!data)
 		return status_no_memory((size_t)h.size);
 	memcpy(data, stored, (size_t)h.size);
@@ -131,7 +80,7 @@ static int block_from_small_read(const struct table *t, struct block_handle h, s
 	int rc;
 
 	rc = file_read_exact(t->file, h.offset, stored, (size_t)h.size + STORED_TAIL_BYTES);
-	return rc ? rc : block_from_bytes(t, stored, h, ret);
+	return rc ? rc : block_from_bytes(t, stored, h, NULL, ret);
 }
 
 /* Reads where a raw block can stay, so that a large one is not copied. */
@@ -152,47 +101,81 @@ static int block_from_large_read(const struct table *t, struct block_handle h, s
 		return LSM_OK;
 	}
 	if (!rc)
-		rc = expand(t, stored, h, how, ret);
+		rc = expand(t, stored, h, how, NULL, ret);
 	free(stored);
 	return rc;
 }
 
 /* *ret is malloc'd. */
-static int read_block(const struct table *t, struct block_handle h, struct readahead *ra, struct lsm_slice *ret)
+static int read_block(struct table *t, struct block_handle h, struct lsm_slice *ret)
 {
-	size_t size = (size_t)h.size + STORED_TAIL_BYTES;
-	const uint8_t *stored = ra ? readahead_get(ra, t, h.offset, size) : NULL;
-
-	if (stored)
-		return block_from_bytes(t, stored, h, ret);
-	if (size <= STACK_BYTES)
+	readaround_hint(t, h.offset);
+	if (h.size + STORED_TAIL_BYTES <= STACK_BYTES)
 		return block_from_small_read(t, h, ret);
 	return block_from_large_read(t, h, ret);
 }
 
-int table_pin_block(struct table *t, struct block_handle h, bool low_priority, struct readahead *ra,
-		    struct block_pin *ret)
+/* Gives `data` (malloc'd) to the source. */
+static void keep(struct table *t, struct block_handle h, struct lsm_slice data, bool low_priority,
+		 struct block_pin *ret)
 {
 	struct block_source *s = t->source;
-	struct lsm_slice data;
-	int rc;
 
-	if (s && s->lookup(s, t->file_number, h.offset, ret))
-		return LSM_OK;
-	rc = read_block(t, h, ra, &data);
-	if (rc)
-		return rc;
 	if (s)
 		s->insert(s, t->file_number, h.offset, (void *)data.data, data.size, low_priority, ret);
 	else
 		*ret = (struct block_pin){ data, (void *)data.data };
-	return LSM_OK;
+}
+
+static bool pin_cached(struct table *t, struct block_handle h, struct block_pin *ret)
+{
+	struct block_source *s = t->source;
+
+	return s && s->lookup(s, t->file_number, h.offset, ret);
+}
+
+int table_pin_block(struct table *t, struct block_handle h, bool low_priority, struct block_pin *ret)
+{
+	struct lsm_slice data;
+	int rc;
+
+	if (pin_cached(t, h, ret))
+		return LSM_OK;
+	rc = read_block(t, h, &data);
+	if (!rc)
+		keep(t, h, data, low_priority, ret);
+	return rc;
+}
+
+int table_pin_scanned(struct table *t, struct block_handle h, bool is_data, struct readahead *ra,
+		      struct block_space *space, struct block_pin *ret)
+{
+	size_t size = (size_t)h.size + STORED_TAIL_BYTES;
+	const uint8_t *stored;
+	struct lsm_slice data;
+	int rc;
+
+	if (pin_cached(t, h, ret))
+		return LSM_OK;
+	stored = is_data ? readahead_get(ra, t, h.offset, size) : readahead_peek(ra, h.offset, size);
+	if (stored && is_data && readahead_passes(ra, t, h.offset)) {
+		rc = block_from_bytes(t, stored, h, space, &data);
+		if (!rc)
+			*ret = (struct block_pin){ data, NULL };
+		return rc;
+	}
+	rc = stored ? block_from_bytes(t, stored, h, NULL, &data) : read_block(t, h, &data);
+	if (!rc)
+		keep(t, h, data, ra->bulk, ret);
+	return rc;
 }
 
 void table_unpin_block(struct table *t, struct block_pin *pin)
 {
-	if (!pin->data.data)
+	if (!pin->pin) {
+		*pin = (struct block_pin){ 0 };
 		return;
+	}
 	if (t->source)
 		t->source->release(t->source, pin);
 	else

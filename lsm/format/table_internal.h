@@ -8,6 +8,9 @@
 #include "lsm/format/filter.h"
 #include "lsm/format/table_format.h"
 
+#define HINT_BYTES (UINT64_C(1) << 20)    /* a stretch of table.hinted */
+#define SCANNED_BYTES (UINT64_C(64) << 10) /* of table.scanned */
+
 struct table {
 	struct env_file *file;
 	uint64_t file_number;
@@ -23,6 +26,8 @@ struct table {
 	size_t memory;
 	/* Index partitions that were asked for, by their place in the top index, as far as `source` lets them be kept. */
 	_Atomic(struct partition *) *partitions;
+	/* A bit for each stretch of the file: what the kernel was told to read; what a long scan has passed. */
+	_Atomic uint64_t *hinted, *scanned;
 };
 
 struct resident_filter {
@@ -46,22 +51,48 @@ struct partition {
 };
 
 /*
- * Sequential reading ahead. Blocks that are wanted in file order are taken from one large read. It starts small, on the
- * second read in order, and doubles, so that a short scan doesn't read what it will not need.
+ * Sequential reading ahead, in both directions. Blocks that are wanted in the file's order, or against it, are taken
+ * from one large read. It starts small, on the second read in order, and doubles, so that a short scan doesn't read what
+ * it will not need; at full size the kernel is told of what comes behind, too, so that the disk works meanwhile.
  */
 struct readahead {
+	bool bulk; /* a compaction: all will be read, and is not kept */
 	uint8_t *data;
 	size_t capacity;
-	uint64_t offset; /* of data[0] in the file */
-	size_t size;     /* bytes of the file in `data` */
-	uint64_t next;   /* where the last read ended */
+	uint64_t offset;     /* of data[0] in the file */
+	size_t size;         /* bytes of the file in `data` */
+	uint64_t begin, end; /* of the last block asked for; end 0: none */
+	bool backward;
 	size_t window;   /* bytes to read at once; 0: not in order */
+	uint64_t hinted; /* how far the kernel was told of, in the direction; 0: not */
+	uint64_t region; /* that the last block lies in, + 1 */
+	bool region_new; /* no long scan has come there before */
 };
 void readahead_done(struct readahead *ra);
+/* The stored block's bytes when they are, or now get, read ahead; NULL when they are to be read alone. */
+const uint8_t *readahead_get(struct readahead *ra, const struct table *t, uint64_t offset, size_t size);
+/* The same without a read. */
+const uint8_t *readahead_peek(const struct readahead *ra, uint64_t offset, size_t size);
+/* Should the block just read ahead stay out of the cache? */
+bool readahead_passes(struct readahead *ra, struct table *t, uint64_t offset);
+/* A block is to be read alone: lets the kernel read what lies around it, where memory allows. */
+void readaround_hint(struct table *t, uint64_t offset);
 
-/* Pins the block, from the source or from the file. `ra` may be NULL. LSM_CORRUPT, LSM_IO, LSM_NO_MEMORY. */
-int table_pin_block(struct table *t, struct block_handle h, bool low_priority, struct readahead *ra,
-		    struct block_pin *ret);
+/* Memory for one block at a time. */
+struct block_space {
+	uint8_t *data;
+	size_t capacity;
+};
+
+/* Pins the block, from the source or from the file. LSM_CORRUPT, LSM_IO, LSM_NO_MEMORY. */
+int table_pin_block(struct table *t, struct block_handle h, bool low_priority, struct block_pin *ret);
+/*
+ * The same for an iterator. Data blocks are read ahead, an index partition (`is_data` false) only if its bytes happen to
+ * be there. A block that a long scan passes by is put into `space`, where it lies until the next call with that space,
+ * also one that fails: such a pin is no part of the source.
+ */
+int table_pin_scanned(struct table *t, struct block_handle h, bool is_data, struct readahead *ra,
+		      struct block_space *space, struct block_pin *ret);
 /* A pin that was released, or zeroed, is accepted. */
 void table_unpin_block(struct table *t, struct block_pin *pin);
 

@@ -13,10 +13,10 @@ struct level { /* of the index, or the data */
 struct table_iter {
 	struct iter it;
 	struct table *table;
-	bool low_priority;
 	struct block_iter top;
 	struct level partition, data;
 	struct readahead readahead;
+	struct block_space space; /* of a data block that is not in the source */
 };
 
 enum direction { FORWARD, BACKWARD };
@@ -41,6 +41,14 @@ static inline void publish(struct table_iter *ti)
 	ti->it.value = ti->data.iter.it.value;
 }
 
+static void leave(struct table_iter *ti, struct level *level)
+{
+	static const struct block none;
+
+	table_unpin_block(ti->table, &level->pin);
+	block_iter_set(&level->iter, &none);
+}
+
 /* Points `level` to the block that the entry under `index` refers to; without a read when it is there already. */
 static int enter(struct table_iter *ti, const struct iter *index, struct level *level)
 {
@@ -54,7 +62,9 @@ static int enter(struct table_iter *ti, const struct iter *index, struct level *
 	rc = table_index_handle(t, index->value, &h);
 	if (rc || (level->pin.data.data && level->offset == h.offset))
 		return rc;
-	rc = table_pin_block(t, h, ti->low_priority, &ti->readahead, &pin);
+	if (level->pin.data.data && !level->pin.pin) /* the block lies in `space`, which is about to be used again */
+		leave(ti, level);
+	rc = table_pin_scanned(t, h, level == &ti->data, &ti->readahead, &ti->space, &pin);
 	if (rc)
 		return rc;
 	rc = block_init(&block, pin.data, t->file->path, h.offset);
@@ -237,6 +247,7 @@ static void op_free(struct iter *it)
 	level_done(ti, &ti->partition);
 	level_done(ti, &ti->data);
 	readahead_done(&ti->readahead);
+	free(ti->space.data);
 	free(ti);
 }
 
@@ -259,7 +270,7 @@ int table_iter_new(struct table *t, bool low_priority, struct iter **ret)
 	ti->it.ops = &table_iter_ops;
 	ti->it.leaf = &ti->data.iter;
 	ti->table = t;
-	ti->low_priority = low_priority;
+	ti->readahead.bulk = low_priority;
 	block_iter_init(&ti->top);
 	block_iter_init(&ti->partition.iter);
 	block_iter_init(&ti->data.iter);

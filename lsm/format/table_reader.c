@@ -94,6 +94,19 @@ static int read_range_dels(struct table *t, struct block_handle h)
 	return rc;
 }
 
+static int make_marks(struct table *t)
+{
+	size_t hinted = (size_t)(t->blocks_end / HINT_BYTES / 64 + 1);
+	size_t scanned = (size_t)(t->blocks_end / SCANNED_BYTES / 64 + 1);
+
+	t->hinted = calloc(hinted + scanned, sizeof(*t->hinted));
+	if (!t->hinted)
+		return status_no_memory((hinted + scanned) * sizeof(*t->hinted));
+	t->scanned = t->hinted + hinted;
+	t->memory += (hinted + scanned) * sizeof(*t->hinted);
+	return LSM_OK;
+}
+
 int table_open(struct env *env, const char *path, uint64_t file_number, struct block_source *source, struct table **ret)
 {
 	struct table *t = calloc(1, sizeof(*t));
@@ -114,6 +127,8 @@ int table_open(struct env *env, const char *path, uint64_t file_number, struct b
 		rc = read_top(t, footer.top);
 	if (!rc)
 		rc = read_range_dels(t, footer.range_dels);
+	if (!rc)
+		rc = make_marks(t);
 	if (rc) {
 		table_close(t);
 		return rc;
@@ -133,6 +148,7 @@ void table_close(struct table *t)
 	range_dels_free(t->range_dels);
 	table_resident_free(t);
 	free(t->top_data);
+	free(t->hinted);
 	free(t);
 }
 
@@ -171,7 +187,7 @@ static int find_in_partition(struct table *t, struct block_handle h, uint32_t at
 {
 	struct block partition;
 	struct block_pin pin;
-	int rc = table_pin_block(t, h, false, NULL, &pin);
+	int rc = table_pin_block(t, h, false, &pin);
 
 	if (rc)
 		return rc;
@@ -215,7 +231,7 @@ static int find_entry(struct table *t, struct block_handle h, struct lsm_slice u
 	struct block data;
 	int rc;
 
-	rc = table_pin_block(t, h, false, NULL, &pin);
+	rc = table_pin_block(t, h, false, &pin);
 	if (rc)
 		return rc;
 	rc = block_init(&data, pin.data, t->file->path, h.offset);

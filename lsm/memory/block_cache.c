@@ -17,6 +17,7 @@ struct block_cache {
 	struct block_source source; /* first: the source is the block_cache */
 	struct cache *cache;
 	_Atomic int64_t kept_bytes; /* of filters and indexes that open tables keep */
+	_Atomic uint64_t prefetch_left; /* bytes */
 };
 
 static void *pin_uncached(void *data)
@@ -90,6 +91,24 @@ static void source_unkeep(struct block_source *source, size_t bytes)
 	cache_charge(b->cache, -(int64_t)bytes);
 }
 
+static bool source_may_prefetch(struct block_source *source, uint64_t bytes)
+{
+	struct block_cache *b = (struct block_cache *)source;
+	uint64_t left = atomic_load_explicit(&b->prefetch_left, memory_order_relaxed);
+
+	while (left >= bytes) {
+		if (atomic_compare_exchange_weak_explicit(&b->prefetch_left, &left, left - bytes, memory_order_relaxed,
+							  memory_order_relaxed))
+			return true;
+	}
+	return false;
+}
+
+void block_cache_allow_prefetch(struct block_cache *b, uint64_t bytes)
+{
+	atomic_store_explicit(&b->prefetch_left, bytes, memory_order_relaxed);
+}
+
 static void free_block(void *ctx, void *value)
 {
 	(void)ctx;
@@ -111,7 +130,7 @@ int block_cache_new(uint64_t capacity_bytes, struct block_cache **ret)
 		free(b);
 		return rc;
 	}
-	b->source = (struct block_source){ source_lookup, source_insert, source_release, source_keep, source_unkeep };
+	b->source = (struct block_source){ source_lookup, source_insert, source_release, source_keep, source_unkeep, source_may_prefetch };
 	*ret = b;
 	return LSM_OK;
 }

@@ -62,6 +62,8 @@ struct block_cache;
 int block_cache_new(uint64_t capacity_bytes, struct block_cache **ret);
 void block_cache_free(struct block_cache *b);
 struct block_source *block_cache_source(struct block_cache *b);
+/* How many bytes may be read in all, from now on, because they lie near what was asked for. At first none. */
+void block_cache_allow_prefetch(struct block_cache *b, uint64_t bytes);
 struct cache *block_cache_cache(struct block_cache *b); /* for charges and statistics */
 
 #endif

@@ -178,6 +178,22 @@ static void destroy(struct lsm_db *db, bool trim)
 	free(db);
 }
 
+/*
+ * A store whose tables fit into memory is warmed up by what is read around the first cold look-ups: it is soon read
+ * whole that way, at the disk's full speed. Of a larger one most would be read for nothing.
+ */
+static void allow_prefetch(struct lsm_db *db)
+{
+	const struct lsm_options *o = &db->options;
+	const struct superversion *sv = atomic_load(&db->current); /* no thread runs yet */
+	uint64_t memtables = o->memtable_bytes * o->memtables_max, tables = 0;
+	uint64_t room = o->memory_bytes > memtables ? o->memory_bytes - memtables : 0;
+
+	for (unsigned i = 0; i < LSM_LEVELS; i++)
+		tables += sv->version->levels[i].bytes;
+	block_cache_allow_prefetch(db->blocks, tables <= room ? room : 0);
+}
+
 int lsm_open(const char *path, const struct lsm_options *options, struct lsm_db **ret_db)
 {
 	struct lsm_options o;
@@ -202,6 +218,8 @@ int lsm_open(const char *path, const struct lsm_options *options, struct lsm_db 
 		rc = recover(db);
 	if (!rc)
 		segments_delete_dead(db->segments, true);
+	if (!rc)
+		allow_prefetch(db);
 	if (!rc && !db->read_only)
 		rc = background_start(db);
 	if (rc) {

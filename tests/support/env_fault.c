@@ -145,6 +145,17 @@ static int fault_map(struct env_file *f, uint64_t size, void **ret_base)
 	return rc ? rc : real_file(f)->ops->map(real_file(f), size, ret_base);
 }
 
+static void fault_will_need(struct env_file *f, uint64_t offset, uint64_t size)
+{
+	struct env_fault *fault = fault_file(f)->fault;
+
+	mutex_lock(&fault->lock);
+	fault->hints++;
+	fault->hinted_bytes += size;
+	mutex_unlock(&fault->lock);
+	file_will_need(real_file(f), offset, size);
+}
+
 static void fault_drop_cache(struct env_file *f)
 {
 	real_file(f)->ops->drop_cache(real_file(f));
@@ -165,6 +176,7 @@ static const struct env_file_ops fault_file_ops = {
 	.truncate = fault_truncate,
 	.fill = fault_fill,
 	.map = fault_map,
+	.will_need = fault_will_need,
 	.drop_cache = fault_drop_cache,
 	.close = fault_close,
 };

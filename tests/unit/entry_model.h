@@ -4,7 +4,7 @@
 /*
  * entry_model - a sorted array of internal keys and values to compare blocks and tables with. Include after cmocka.h.
  */
-#include "lsm/format/iter.h"
+#include "lsm/format/block.h"
 #include "tests/support/rng.h"
 
 struct model_entry {
@@ -148,11 +148,13 @@ static inline void check_walks(struct iter *it, const struct model *m, struct rn
 		}
 		assert_stands(it, m, at);
 		for (int step = 0; step < 6 && it->valid; step++) {
-			if (rng_one_in(r, 2)) {
-				it->ops->next(it);
+			uint64_t how = rng_below(r, 4); /* also past what is between the iterator and its block */
+
+			if (how < 2) {
+				(how ? iter_next : it->ops->next)(it);
 				at++;
 			} else {
-				it->ops->prev(it);
+				(how == 2 ? iter_prev : it->ops->prev)(it);
 				at--;
 			}
 			assert_stands(it, m, at);
