@@ -115,6 +115,19 @@ int table_get(struct table *t, struct lsm_slice user_key, uint64_t hash, uint64_
 void table_prefetch(struct table *t, uint64_t hash, bool deep);
 void table_hit_release(struct table *t, struct table_hit *hit);
 
+/* One of many keys that are looked up together. */
+struct table_query {
+	struct lsm_slice user_key;
+	uint64_t hash;        /* filter_hash() of the key */
+	int rc;               /* of this key: 0 or an error */
+	struct table_hit hit; /* when rc is 0, after table_read() */
+	uint64_t block_offset, block_size; /* private; size 0: there is nothing to read */
+};
+/* table_get() for `n` queries in ascending order of their keys, in two steps: table_locate() reads the index and tells
+ * the kernel of all blocks that aren't cached, table_read() reads those. Between them other tables can be located. */
+void table_locate(struct table *t, uint64_t trailer, struct table_query *const *queries, size_t n);
+void table_read(struct table *t, uint64_t trailer, struct table_query *const *queries, size_t n);
+
 /* An iterator over the points. The table must stay open. `low_priority` (compactions): blocks that are read do not push
  * others out of the cache. Ended with iter_free(). */
 int table_iter_new(struct table *t, bool low_priority, struct iter **ret);

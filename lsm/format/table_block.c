@@ -109,7 +109,7 @@ static int block_from_large_read(const struct table *t, struct block_handle h, s
 /* *ret is malloc'd. */
 static int read_block(struct table *t, struct block_handle h, struct lsm_slice *ret)
 {
-	readaround_hint(t, h.offset);
+	(void)readaround_hint(t, h.offset);
 	if (h.size + STORED_TAIL_BYTES <= STACK_BYTES)
 		return block_from_small_read(t, h, ret);
 	return block_from_large_read(t, h, ret);
@@ -127,7 +127,7 @@ static void keep(struct table *t, struct block_handle h, struct lsm_slice data, 
 		*ret = (struct block_pin){ data, (void *)data.data };
 }
 
-static bool pin_cached(struct table *t, struct block_handle h, struct block_pin *ret)
+bool table_pin_cached(struct table *t, struct block_handle h, struct block_pin *ret)
 {
 	struct block_source *s = t->source;
 
@@ -139,7 +139,7 @@ int table_pin_block(struct table *t, struct block_handle h, bool low_priority, s
 	struct lsm_slice data;
 	int rc;
 
-	if (pin_cached(t, h, ret))
+	if (table_pin_cached(t, h, ret))
 		return LSM_OK;
 	rc = read_block(t, h, &data);
 	if (!rc)
@@ -155,7 +155,7 @@ int table_pin_scanned(struct table *t, struct block_handle h, bool is_data, stru
 	struct lsm_slice data;
 	int rc;
 
-	if (pin_cached(t, h, ret))
+	if (table_pin_cached(t, h, ret))
 		return LSM_OK;
 	stored = is_data ? readahead_get(ra, t, h.offset, size) : readahead_peek(ra, h.offset, size);
 	if (stored && is_data && readahead_passes(ra, t, h.offset)) {

@@ -75,8 +75,9 @@ const uint8_t *readahead_get(struct readahead *ra, const struct table *t, uint64
 const uint8_t *readahead_peek(const struct readahead *ra, uint64_t offset, size_t size);
 /* Should the block just read ahead stay out of the cache? */
 bool readahead_passes(struct readahead *ra, struct table *t, uint64_t offset);
-/* A block is to be read alone: lets the kernel read what lies around it, where memory allows. */
-void readaround_hint(struct table *t, uint64_t offset);
+/* A block is to be read alone: lets the kernel read what lies around it, where memory allows. True if it was told, now
+ * or before. */
+bool readaround_hint(struct table *t, uint64_t offset);
 
 /* Memory for one block at a time. */
 struct block_space {
@@ -84,6 +85,8 @@ struct block_space {
 	size_t capacity;
 };
 
+/* Pins the block when the source has it. */
+bool table_pin_cached(struct table *t, struct block_handle h, struct block_pin *ret);
 /* Pins the block, from the source or from the file. LSM_CORRUPT, LSM_IO, LSM_NO_MEMORY. */
 int table_pin_block(struct table *t, struct block_handle h, bool low_priority, struct block_pin *ret);
 /*

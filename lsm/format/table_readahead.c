@@ -148,14 +148,19 @@ bool readahead_passes(struct readahead *ra, struct table *t, uint64_t offset)
  * Around a single block
  */
 
-void readaround_hint(struct table *t, uint64_t offset)
+bool readaround_hint(struct table *t, uint64_t offset)
 {
 	struct block_source *s = t->source;
 	uint64_t i = offset / HINT_BYTES, begin = i * HINT_BYTES;
 	uint64_t size = t->blocks_end - begin < HINT_BYTES ? t->blocks_end - begin : HINT_BYTES;
 
-	if (!s || !s->may_prefetch || atomic_load_explicit(&t->hinted[i / 64], memory_order_relaxed) >> (i % 64) & 1)
-		return;
-	if (s->may_prefetch(s, size) && mark(t->hinted, i))
+	if (!s || !s->may_prefetch)
+		return false;
+	if (atomic_load_explicit(&t->hinted[i / 64], memory_order_relaxed) >> (i % 64) & 1)
+		return true;
+	if (!s->may_prefetch(s, size))
+		return false;
+	if (mark(t->hinted, i))
 		file_will_need(t->file, begin, size);
+	return true;
 }

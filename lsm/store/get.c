@@ -211,8 +211,7 @@ static int value_of_blob(struct lsm_db *db, struct lsm_slice pointer, struct lsm
 	return LSM_OK;
 }
 
-/* Turns a look-up that succeeded into a value, and ends it. */
-static int value_of(struct lsm_db *db, struct lookup *l, struct lsm_value *ret)
+int value_of(struct lsm_db *db, struct lookup *l, struct lsm_value *ret)
 {
 	int rc;
 
@@ -246,8 +245,7 @@ void lsm_value_release(struct lsm_value *value)
 
 /* ---- the calls ---- */
 
-/* The newest sequence number is asked for after the superversion: what it lacks is then newer than all it has. */
-static uint64_t sequence_at(struct lsm_db *db, const struct lsm_snapshot *snapshot)
+uint64_t sequence_at(struct lsm_db *db, const struct lsm_snapshot *snapshot)
 {
 	return snapshot ? snapshot->sequence : atomic_load_explicit(&db->last_sequence, memory_order_acquire);
 }
@@ -327,21 +325,4 @@ int lsm_get_range(struct lsm_db *db, const struct lsm_snapshot *snapshot, struct
 	}
 	epoch_exit(db->epoch, slot);
 	return rc;
-}
-
-int lsm_multi_get(struct lsm_db *db, const struct lsm_snapshot *snapshot, size_t n, const struct lsm_slice *keys,
-		  struct lsm_value *values, int *codes)
-{
-	unsigned slot = epoch_enter(db->epoch);
-	const struct superversion *sv = atomic_load(&db->current);
-	uint64_t sequence = sequence_at(db, snapshot);
-	struct lsm_error first = { 0 };
-
-	for (size_t i = 0; i < n; i++) {
-		codes[i] = get_at(db, sv, sequence, keys[i], &db->reads[slot], &values[i]);
-		if (codes[i] && codes[i] != LSM_NOT_FOUND && !first.code)
-			first = *lsm_last_error();
-	}
-	epoch_exit(db->epoch, slot);
-	return first.code ? status_adopt(&first) : LSM_OK;
 }

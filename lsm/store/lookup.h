@@ -17,4 +17,9 @@ int lookup(struct lsm_db *db, const struct superversion *sv, uint64_t sequence, 
 	   struct read_counters *counters, struct lookup *ret);
 void lookup_done(struct lsm_db *db, struct lookup *l);
 
+/* Turns a look-up that succeeded into a value, and ends it. */
+int value_of(struct lsm_db *db, struct lookup *l, struct lsm_value *ret);
+/* The newest sequence number is asked for after the superversion: what it lacks is then newer than all it has. */
+uint64_t sequence_at(struct lsm_db *db, const struct lsm_snapshot *snapshot);
+
 #endif
