@@ -27,7 +27,7 @@ enum keep_why {
 struct block_source {
 	/* True and a pin when the block is there. */
 	bool (*lookup)(struct block_source *s, uint64_t file, uint64_t offset, struct block_pin *ret);
-	/* Takes over `data` (malloc'd) and pins it; never fails (it may keep the block only for as long as it is pinned).
+	/* Takes over `data` (of take() or malloc'd) and pins it; never fails (it may keep the block only for as long as it is pinned).
 	 * `low_priority`: of a scan that will not come back. Returns the pin of the copy that was there first, if any. */
 	void (*insert)(struct block_source *s, uint64_t file, uint64_t offset, void *data, size_t size,
 		       bool low_priority, struct block_pin *ret);
@@ -38,6 +38,9 @@ struct block_source {
 	/* Is there memory to spare for `bytes` of a file that are read because they lie near what was asked for? Counts
 	 * them if so. NULL: never. */
 	bool (*may_prefetch)(struct block_source *s, uint64_t bytes);
+	/* Memory for a block, and its way back when nothing comes of it. NULL: malloc() and free(). */
+	void *(*take)(struct block_source *s, size_t size);
+	void (*give)(struct block_source *s, void *data);
 };
 
 #define RANGE_END_TRAILER UINT64_MAX

@@ -5,11 +5,11 @@
 
 enum { STACK_BYTES = 16 << 10 };
 
-/* Memory for a block: of `space`, or malloc'd without one. Freed with give_memory() when nothing comes of it. */
-static void *take_memory(struct block_space *space, size_t size)
+/* Memory for a block: of `space`, or without one of the source. Freed with give_memory() when nothing comes of it. */
+static void *take_memory(const struct table *t, struct block_space *space, size_t size)
 {
 	if (!space)
-		return malloc(size);
+		return t->source && t->source->take ? t->source->take(t->source, size) : malloc(size);
 	if (space->capacity < size) {
 		free(space->data);
 		space->data = malloc(size);
@@ -18,9 +18,13 @@ static void *take_memory(struct block_space *space, size_t size)
 	return space->data;
 }
 
-static void give_memory(struct block_space *space, void *data)
+static void give_memory(const struct table *t, struct block_space *space, void *data)
 {
-	if (!space)
+	if (space)
+		return;
+	if (t->source && t->source->give)
+		t->source->give(t->source, data);
+	else
 		free(data);
 }
 
@@ -35,12 +39,12 @@ static int expand(const struct table *t, const uint8_t *stored, struct block_han
 	rc = decompress_size(payload, t->file->path, h.offset, &size);
 	if (rc)
 		return rc;
-	data = take_memory(space, size);
+	data = take_memory(t, space, size);
 	if (!data)
 		return status_no_memory(size);
 	rc = decompress(how, payload, data, size, t->file->path, h.offset);
 	if (rc) {
-		give_memory(space, data);
+		give_memory(t, space, data);
 		return rc;
 	}
 	*ret = slice_of(data, size);
@@ -66,7 +70,7 @@ static int block_from_bytes(const struct table *t, const uint8_t *stored, struct
 		return rc;
 	if (how != LSM_COMPRESS_NONE)
 		return expand(t, stored, h, how, space, ret);
-	data = take_memory(space, (size_t)h.size);
+	data = take_memory(t, space, (size_t)h.size);
 	if (!data)
 		return status_no_memory((size_t)h.size);
 	memcpy(data, stored, (size_t)h.size);
@@ -106,7 +110,7 @@ static int block_from_large_read(const struct table *t, struct block_handle h, s
 	return rc;
 }
 
-/* *ret is malloc'd. */
+/* *ret is the caller's, to be given to the source. */
 static int read_block(struct table *t, struct block_handle h, struct lsm_slice *ret)
 {
 	(void)readaround_hint(t, h.offset);
@@ -115,7 +119,7 @@ static int read_block(struct table *t, struct block_handle h, struct lsm_slice *
 	return block_from_large_read(t, h, ret);
 }
 
-/* Gives `data` (malloc'd) to the source. */
+/* Gives `data` to the source. */
 static void keep(struct table *t, struct block_handle h, struct lsm_slice data, bool low_priority,
 		 struct block_pin *ret)
 {

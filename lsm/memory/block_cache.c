@@ -5,6 +5,7 @@
  */
 #include <stdatomic.h>
 
+#include "lsm/memory/block_heap.h"
 #include "lsm/memory/cache.h"
 
 enum {
@@ -17,6 +18,7 @@ struct block_cache {
 	struct block_source source; /* first: the source is the block_cache */
 	struct cache *cache;
 	_Atomic int64_t kept_bytes; /* of filters and indexes that open tables keep */
+	struct block_heap *heap;
 	_Atomic uint64_t prefetch_left; /* bytes */
 };
 
@@ -63,7 +65,7 @@ static void source_release(struct block_source *source, struct block_pin *pin)
 	struct block_cache *b = (struct block_cache *)source;
 
 	if (is_uncached(pin->pin))
-		free((uint8_t *)pin->pin - 1);
+		block_heap_give(b->heap, (uint8_t *)pin->pin - 1);
 	else if (pin->pin)
 		cache_release(b->cache, pin->pin);
 	*pin = (struct block_pin){ 0 };
@@ -109,10 +111,19 @@ void block_cache_allow_prefetch(struct block_cache *b, uint64_t bytes)
 	atomic_store_explicit(&b->prefetch_left, bytes, memory_order_relaxed);
 }
 
+static void *source_take(struct block_source *source, size_t size)
+{
+	return block_heap_take(((struct block_cache *)source)->heap, size);
+}
+
+static void source_give(struct block_source *source, void *data)
+{
+	block_heap_give(((struct block_cache *)source)->heap, data);
+}
+
 static void free_block(void *ctx, void *value)
 {
-	(void)ctx;
-	free(value);
+	block_heap_give(ctx, value);
 }
 
 int block_cache_new(uint64_t capacity_bytes, struct block_cache **ret)
@@ -125,12 +136,22 @@ int block_cache_new(uint64_t capacity_bytes, struct block_cache **ret)
 		return status_no_memory(sizeof(*b));
 	while (shards < SHARDS_MAX && capacity_bytes / (shards * 2) >= SHARD_BYTES_MIN)
 		shards *= 2;
-	rc = cache_new(capacity_bytes, shards, free_block, NULL, &b->cache);
+	rc = block_heap_new(capacity_bytes, &b->heap);
+	if (!rc)
+		rc = cache_new(capacity_bytes, shards, free_block, b->heap, &b->cache);
 	if (rc) {
+		block_heap_free(b->heap);
 		free(b);
 		return rc;
 	}
-	b->source = (struct block_source){ source_lookup, source_insert, source_release, source_keep, source_unkeep, source_may_prefetch };
+	b->source = (struct block_source){ .lookup = source_lookup,
+					   .insert = source_insert,
+					   .release = source_release,
+					   .keep = source_keep,
+					   .unkeep = source_unkeep,
+					   .may_prefetch = source_may_prefetch,
+					   .take = source_take,
+					   .give = source_give };
 	*ret = b;
 	return LSM_OK;
 }
@@ -140,6 +161,7 @@ void block_cache_free(struct block_cache *b)
 	if (!b)
 		return;
 	cache_free(b->cache);
+	block_heap_free(b->heap);
 	free(b);
 }
 

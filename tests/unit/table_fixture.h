@@ -141,7 +141,8 @@ static inline void source_release(struct block_source *source, struct block_pin 
 
 static inline void source_init(struct test_source *s)
 {
-	*s = (struct test_source){ .source = { source_lookup, source_insert, source_release }, .rng = { 1 } };
+	*s = (struct test_source){ .source = { .lookup = source_lookup, .insert = source_insert, .release = source_release },
+				 .rng = { 1 } };
 }
 
 /* All pins were given back. */
