@@ -80,6 +80,23 @@ static inline int ikey_compare(struct lsm_slice a, struct lsm_slice b)
 	return trailer_a > trailer_b ? -1 : trailer_a < trailer_b;
 }
 
+/* The same, asking only whether they are versions of one user key. */
+static inline bool ikey_same_user(struct lsm_slice a, struct lsm_slice b)
+{
+	const uint8_t *x = a.data, *y = b.data;
+	size_t n = a.size - TRAILER_BYTES;
+
+	if (a.size != b.size)
+		return false;
+	for (size_t i = 0; i < n; i += 8) {
+		uint64_t diff = get_u64(x + i) ^ get_u64(y + i);
+
+		if (diff)
+			return i + (unsigned)__builtin_ctzll(diff) / 8 >= n;
+	}
+	return true;
+}
+
 static inline void buf_put_ikey(struct buf *b, struct lsm_slice user, uint64_t trailer)
 {
 	buf_append_slice(b, user);

@@ -24,11 +24,11 @@ struct lsm_iter {
 	bool valid, backward;
 	int status;
 	uint64_t trailer;
-	struct lsm_slice key, value; /* shown; borrowed from the merge or from the copies */
-	struct buf key_copy, value_copy;
-	struct buf skip;         /* scratch: a key, an internal key */
-	struct blob_ptr pointer; /* of a large value */
-	struct buf large;        /* a large value that was read whole */
+	struct lsm_slice key, value;     /* shown; borrowed from the merge or from the copies */
+	struct buf key_copy, value_copy; /* the key with a trailer */
+	struct buf skip;                 /* scratch: an internal key */
+	struct blob_ptr pointer;         /* of a large value */
+	struct buf large;                /* a large value that was read whole */
 	bool large_read;
 };
 
@@ -219,7 +219,7 @@ static uint64_t covering(const struct lsm_iter *it, struct lsm_slice key, struct
 }
 
 /*
- * From where the merge stands, to the first entry to show whose key is greater than `skip` (when `skipping`).
+ * From where the merge stands, to the first entry to show whose key is greater than `skip`'s (when `skipping`).
  * A run of entries under one range tombstone is left in leaps where the tables allow.
  */
 static void find_forward(struct lsm_iter *it, bool skipping)
@@ -235,7 +235,7 @@ static void find_forward(struct lsm_iter *it, bool skipping)
 			invalidate(it, LSM_OK);
 			return;
 		}
-		if (trailer_seq(trailer) > it->sequence || (skipping && slice_equal(user, buf_slice(&it->skip)))) {
+		if (trailer_seq(trailer) > it->sequence || (skipping && ikey_same_user(m->key, buf_slice(&it->skip)))) {
 			merge_iter_next(m);
 			continue;
 		}
@@ -246,7 +246,7 @@ static void find_forward(struct lsm_iter *it, bool skipping)
 			return;
 		}
 		/* The key's newest visible version is dead: so are the older ones. */
-		buf_set(&it->skip, user);
+		buf_set(&it->skip, m->key);
 		if (it->skip.failed) {
 			invalidate(it, status_no_memory(user.size));
 			return;
@@ -254,7 +254,7 @@ static void find_forward(struct lsm_iter *it, bool skipping)
 		skipping = true;
 		if (covered > trailer_seq(trailer))
 			merge_iter_skip(m, end, covered);
-		if (m->valid && slice_equal(ikey_user(m->key), buf_slice(&it->skip)))
+		if (m->valid && ikey_same_user(m->key, buf_slice(&it->skip)))
 			merge_iter_next(m);
 	}
 	invalidate(it, m->status);
@@ -267,11 +267,12 @@ static void find_forward(struct lsm_iter *it, bool skipping)
 static bool take_key_backward(struct lsm_iter *it)
 {
 	struct iter *m = it->merge;
+	struct lsm_slice user;
 	bool found = false;
 	uint64_t trailer = 0;
 
-	buf_set(&it->key_copy, ikey_user(m->key));
-	while (m->valid && slice_equal(ikey_user(m->key), buf_slice(&it->key_copy))) {
+	buf_set(&it->key_copy, m->key);
+	while (m->valid && ikey_same_user(m->key, buf_slice(&it->key_copy))) {
 		uint64_t t = ikey_trailer(m->key);
 
 		if (trailer_seq(t) <= it->sequence) {
@@ -285,10 +286,10 @@ static bool take_key_backward(struct lsm_iter *it)
 		invalidate(it, status_no_memory(it->key_copy.size));
 		return true;
 	}
-	if (!found || trailer_type(trailer) == ENTRY_DELETE ||
-	    trailer_seq(trailer) < covering(it, buf_slice(&it->key_copy), NULL))
+	user = ikey_user(buf_slice(&it->key_copy));
+	if (!found || trailer_type(trailer) == ENTRY_DELETE || trailer_seq(trailer) < covering(it, user, NULL))
 		return false;
-	show(it, buf_slice(&it->key_copy), trailer, buf_slice(&it->value_copy));
+	show(it, user, trailer, buf_slice(&it->value_copy));
 	return true;
 }
 
@@ -393,7 +394,7 @@ void lsm_iter_next(struct lsm_iter *it)
 		find_forward(it, false);
 		return;
 	}
-	buf_set(&it->skip, it->key);
+	buf_set(&it->skip, it->merge->key);
 	if (it->skip.failed) {
 		invalidate(it, status_no_memory(it->key.size));
 		return;
