@@ -83,15 +83,26 @@ static void rebuild(struct merge_iter *m)
 	show(m);
 }
 
-/* The root has moved, and is not in front any more. */
-static __attribute__((noinline)) void fix_root(struct merge_iter *m)
+/* The root has moved behind the second: they change places. */
+static void swap_root(struct merge_iter *m)
+{
+	size_t i = m->heap_n > 2 && m->heap[2] == m->second ? 2 : 1;
+
+	m->heap[i] = m->heap[0];
+	m->heap[0] = m->second;
+	if (2 * i + 1 < m->heap_n)
+		sift_down(m, i);
+	show(m);
+}
+
+/* The root has come to its end. */
+static __attribute__((noinline)) void drop_root(struct merge_iter *m)
 {
 	struct iter *root = m->heap[0];
 
 	if (root->status)
 		m->it.status = root->status;
-	if (!root->valid)
-		m->heap[0] = m->heap[--m->heap_n];
+	m->heap[0] = m->heap[--m->heap_n];
 	if (m->heap_n)
 		sift_down(m, 0);
 	show(m);
@@ -176,10 +187,12 @@ static inline void root_moved(struct merge_iter *m, bool backward)
 {
 	struct iter *root = m->heap[0];
 
-	if (root->valid && (!m->second || comes_first(root, m->second, backward)))
+	if (!root->valid)
+		drop_root(m);
+	else if (!m->second || comes_first(root, m->second, backward))
 		show_root(m);
 	else
-		fix_root(m);
+		swap_root(m);
 }
 
 void merge_iter_next(struct iter *it)
