@@ -89,6 +89,9 @@ void block_iter_done(struct block_iter *bi);
 /* Makes the iterator (invalid) one over `block`. */
 void block_iter_set(struct block_iter *bi, const struct block *block);
 
+/* The number of the restart of the entry at which the iterator stands, where each has one (index blocks). */
+uint32_t block_iter_restart(const struct block_iter *bi);
+
 void block_iter_seek_first(struct block_iter *bi);
 void block_iter_seek_last(struct block_iter *bi);
 void block_iter_seek(struct block_iter *bi, struct lsm_slice ikey);

@@ -173,6 +173,12 @@ static uint32_t restart_before(const struct block *b, size_t at)
 	return low;
 }
 
+uint32_t block_iter_restart(const struct block_iter *bi)
+{
+	assert(bi->it.valid);
+	return restart_before(&bi->block, bi->at + 1);
+}
+
 void block_iter_prev(struct block_iter *bi)
 {
 	size_t end = bi->at;

@@ -49,6 +49,24 @@ static void leave(struct table_iter *ti, struct level *level)
 	block_iter_set(&level->iter, &none);
 }
 
+/* A partition that the table keeps needs neither a look into the cache nor a pin. */
+static bool enter_kept(struct table_iter *ti, uint32_t at, uint64_t offset)
+{
+	struct table *t = ti->table;
+	struct level *level = &ti->partition;
+	const struct partition *p = NULL;
+
+	if (t->partitions && at < t->top.restarts_n)
+		p = atomic_load_explicit(&t->partitions[at], memory_order_acquire);
+	if (!p || p->block.offset != offset)
+		return false;
+	table_unpin_block(t, &level->pin);
+	level->pin = (struct block_pin){ .data = slice_of(p->data, p->bytes - sizeof(*p)) };
+	level->offset = offset;
+	block_iter_set(&level->iter, &p->block);
+	return true;
+}
+
 /* Points `level` to the block that the entry under `index` refers to; without a read when it is there already. */
 static int enter(struct table_iter *ti, const struct iter *index, struct level *level)
 {
@@ -56,12 +74,18 @@ static int enter(struct table_iter *ti, const struct iter *index, struct level *
 	struct block_handle h;
 	struct block_pin pin;
 	struct block block;
+	uint32_t at = 0;
 	int rc;
 
 	assert(index->valid);
 	rc = table_index_handle(t, index->value, &h);
 	if (rc || (level->pin.data.data && level->offset == h.offset))
 		return rc;
+	if (level == &ti->partition) {
+		at = block_iter_restart(&ti->top);
+		if (enter_kept(ti, at, h.offset))
+			return LSM_OK;
+	}
 	if (level->pin.data.data && !level->pin.pin) /* the block lies in `space`, which is about to be used again */
 		leave(ti, level);
 	rc = table_pin_scanned(t, h, level == &ti->data, &ti->readahead, &ti->space, &pin);
@@ -72,6 +96,8 @@ static int enter(struct table_iter *ti, const struct iter *index, struct level *
 		table_unpin_block(t, &pin);
 		return rc;
 	}
+	if (level == &ti->partition && !ti->readahead.bulk)
+		table_partition_keep(t, at, &pin, &block);
 	table_unpin_block(t, &level->pin);
 	level->pin = pin;
 	level->offset = h.offset;

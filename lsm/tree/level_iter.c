@@ -35,7 +35,7 @@ static bool enter(struct level_iter *l, size_t i)
 	leave(l);
 	if (i >= l->n)
 		return false;
-	rc = table_cache_get(l->tree->tables, l->tables[i]->number, &l->pin);
+	rc = table_cache_get_held(l->tree->tables, l->tables[i]->number, &l->tables[i]->hold, &l->pin);
 	if (!rc)
 		rc = table_iter_new(l->pin.table, l->low_priority, &l->table);
 	if (rc) {
