@@ -150,6 +150,7 @@ def check_peers(engines):
         with open(chart, encoding="utf-8") as f:
             text = f.read()
         check(text.rstrip().endswith("</svg>") and all(e in text for e in engines), "chart", text[:500])
+        check(all(">%s<" % name in text for name in PEER_WORKLOADS.split(",")), "the chart's workloads", text)
 
 
 def check_errors(engines):

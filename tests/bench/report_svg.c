@@ -34,25 +34,6 @@ static unsigned measured_workloads(const struct bench *b, unsigned ret[WORKLOADS
 	return n;
 }
 
-/* The last row is filled up, so that its bars are as wide as the others'. */
-static void print_row_data(FILE *f, const struct bench *b, const unsigned *chosen, unsigned n, unsigned row)
-{
-	fprintf(f, "$row%u << EOD\n", row);
-	for (unsigned i = row * PER_ROW; i < (row + 1) * PER_ROW; i++) {
-		fprintf(f, "\"%s\"", i < n ? workloads[chosen[i]].name : "");
-		for (unsigned e = 0; e < b->engines_n; e++) {
-			double value = i < n ? figure_median(b, chosen[i], e, FIGURE_RATE) * 1000 : 0;
-
-			if (value > 0)
-				fprintf(f, " %.6g", value);
-			else
-				fprintf(f, " NaN");
-		}
-		fprintf(f, "\n");
-	}
-	fprintf(f, "EOD\n");
-}
-
 /* Bars need a lower end, and a logarithmic scale has none of its own: the power of ten below the row's least. */
 static double row_floor(const struct bench *b, const unsigned *chosen, unsigned n, unsigned row)
 {
@@ -70,6 +51,25 @@ static double row_floor(const struct bench *b, const unsigned *chosen, unsigned 
 	return floor;
 }
 
+/* The last row is filled up, so that its bars are as wide as the others'. What was not measured gets a bar of no height:
+ * gnuplot gives a whole row up where an engine has no number in it. */
+static void print_row_data(FILE *f, const struct bench *b, const unsigned *chosen, unsigned n, unsigned row)
+{
+	double floor = row_floor(b, chosen, n, row);
+
+	fprintf(f, "$row%u << EOD\n", row);
+	for (unsigned i = row * PER_ROW; i < (row + 1) * PER_ROW; i++) {
+		fprintf(f, "\"%s\"", i < n ? workloads[chosen[i]].name : "");
+		for (unsigned e = 0; e < b->engines_n; e++) {
+			double value = i < n ? figure_median(b, chosen[i], e, FIGURE_RATE) * 1000 : 0;
+
+			fprintf(f, " %.6g", value > 0 ? value : floor);
+		}
+		fprintf(f, "\n");
+	}
+	fprintf(f, "EOD\n");
+}
+
 static void print_quoted(FILE *f, const char *text)
 {
 	fputc('\'', f);
@@ -81,10 +81,10 @@ static void print_quoted(FILE *f, const char *text)
 	fputc('\'', f);
 }
 
-static void print_script(FILE *f, const struct bench *b)
+static void print_script(FILE *f, const struct bench *b, const unsigned *chosen, unsigned n)
 {
 	static const char *const colors[ENGINES_MAX] = { "#d62728", "#1f77b4", "#2ca02c", "#ff7f0e", "#9467bd" };
-	unsigned chosen[WORKLOADS_MAX], n = measured_workloads(b, chosen), rows = (n + PER_ROW - 1) / PER_ROW;
+	unsigned rows = (n + PER_ROW - 1) / PER_ROW;
 
 	for (unsigned row = 0; row < rows; row++)
 		print_row_data(f, b, chosen, n, row);
@@ -109,14 +109,20 @@ static void print_script(FILE *f, const struct bench *b)
 
 bool report_svg(const struct bench *b)
 {
-	FILE *gnuplot = popen("gnuplot", "w");
+	unsigned chosen[WORKLOADS_MAX], n = measured_workloads(b, chosen);
+	FILE *gnuplot;
 	int status;
 
+	if (!n) {
+		fprintf(stderr, "bench_engine: nothing was measured; %s was not written\n", b->svg_path);
+		return false;
+	}
+	gnuplot = popen("gnuplot", "w");
 	if (!gnuplot) {
 		fprintf(stderr, "bench_engine: gnuplot: %s\n", strerror(errno));
 		return false;
 	}
-	print_script(gnuplot, b);
+	print_script(gnuplot, b, chosen, n);
 	status = pclose(gnuplot);
 	if (status)
 		fprintf(stderr, "bench_engine: gnuplot failed; %s was not written\n", b->svg_path);

@@ -2,6 +2,7 @@
 #include "tests/bench/workload.h"
 
 #define FRESH (WORKLOAD_FRESH | WORKLOAD_WRITES | WORKLOAD_FILL)
+#define SYNC (WORKLOAD_FRESH | WORKLOAD_WRITES | WORKLOAD_DURABLE)
 #define WRITES WORKLOAD_WRITES
 #define ASIDE (WORKLOAD_WRITES | WORKLOAD_ASIDE)
 
@@ -45,10 +46,10 @@ const struct workload workloads[] = {
 	{ "deleterandom", "random", "deletes of random keys", WRITES, run_deleterandom, 1, 0, 1, 1 },
 	{ "readseq-del", "random", "all that is left by an iterator", 0, run_readseq, 1, 0, 1, 1 },
 
-	{ "fillsync", "sync", "puts of random keys into an empty store, each durable",
-	  FRESH | WORKLOAD_DURABLE | WORKLOAD_DISK, run_fillsync, 1, 0, 1, 1 },
-	{ "fillsync-4", "sync", "the same by 4 threads", FRESH | WORKLOAD_DURABLE, run_fillsync, 4, 0, 1, 1 },
-	{ "fillsync-16", "sync", "the same by 16 threads", FRESH | WORKLOAD_DURABLE, run_fillsync, 16, 0, 1, 1 },
+	{ "fillsync", "sync", "puts of random keys into an empty store, each durable", SYNC | WORKLOAD_DISK,
+	  run_fillsync, 1, 0, 1, 1 },
+	{ "fillsync-4", "sync", "the same by 4 threads", SYNC, run_fillsync, 4, 0, 1, 1 },
+	{ "fillsync-16", "sync", "the same by 16 threads", SYNC, run_fillsync, 16, 0, 1, 1 },
 
 	{ "ycsb-load", "ycsb", "inserts of records in no order", FRESH, run_ycsb_load, 1, 0, 1, 2 },
 	{ "ycsb-a", "ycsb", "50 % reads, 50 % updates", ASIDE, run_ycsb_a, 1, 0, 1, 2 },
