@@ -263,7 +263,7 @@ static void long_scans_and_the_source(void **state)
 {
 	static const enum lsm_compression how[] = { LSM_COMPRESS_NONE, LSM_COMPRESS_LZ4, LSM_COMPRESS_ZSTD };
 	struct rng r = { seed_choose("long scans") };
-	struct model m = model_new(&r, 60000, 40, 60);
+	struct model m = model_new(&r, 24000, 40, 60);
 	struct iter *it;
 
 	(void)state;
@@ -285,7 +285,7 @@ static void long_scans_and_the_source(void **state)
 		assert_true(second > blocks * 8 / 10);
 		/* Steps in turn: the block that was passed must not be mixed up with the one read next. */
 		assert_ok(table_iter_new(t, true, &it));
-		check_walks(it, &m, &r, 3000, 40);
+		check_walks(it, &m, &r, 300, 40);
 		iter_free(it);
 		table_close(t);
 		source_done(&source);
