@@ -31,6 +31,46 @@ char *env_path(const char *dir, const char *name)
 	return path;
 }
 
+static int write_whole(struct env *e, const char *path, const void *data, size_t size)
+{
+	struct env_file *f = NULL;
+	int rc = env_open(e, path, ENV_OPEN_CREATE, &f);
+
+	if (!rc)
+		rc = file_write(f, 0, data, size);
+	if (!rc)
+		rc = file_sync(f);
+	file_close(f);
+	return rc;
+}
+
+int env_replace_file(struct env *e, const char *dir, const char *name, const void *data, size_t size, bool *ret_unknown)
+{
+	static const char suffix[] = ".tmp";
+	char *path = env_path(dir, name), *temp = NULL;
+	int rc;
+
+	*ret_unknown = false;
+	if (path)
+		temp = malloc(strlen(path) + sizeof(suffix));
+	if (!temp) {
+		rc = status_no_memory(strlen(dir) + strlen(name) + sizeof(suffix));
+		goto out;
+	}
+	stpcpy(stpcpy(temp, path), suffix);
+	rc = write_whole(e, temp, data, size);
+	if (rc)
+		goto out;
+	rc = e->ops->rename(e, temp, path);
+	if (!rc)
+		rc = env_sync_dir(e, dir);
+	*ret_unknown = rc != LSM_OK;
+out:
+	free(temp);
+	free(path);
+	return rc;
+}
+
 void env_discard(struct env *e, const char *path)
 {
 	struct lsm_error last = *lsm_last_error();

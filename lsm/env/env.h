@@ -145,6 +145,13 @@ static inline void file_close(struct env_file *f)
 /* Removes a file that nobody needs. What can't be removed is harmless: no error, and the thread's last one stays. */
 void env_discard(struct env *e, const char *path);
 
+/*
+ * Makes `data` the content of DIR/NAME by way of DIR/NAME.tmp: the file comes under its name whole and durable, or not at
+ * all. After a failure *ret_unknown tells that nobody knows which.
+ */
+int env_replace_file(struct env *e, const char *dir, const char *name, const void *data, size_t size,
+		     bool *ret_unknown);
+
 /* "DIR/NAME", malloc'd; NULL when memory is short. */
 char *env_path(const char *dir, const char *name);
 

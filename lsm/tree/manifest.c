@@ -69,35 +69,13 @@ static int current_read(struct tree *tree, uint64_t *ret_number)
 	return rc;
 }
 
-/* A new CURRENT comes under its name whole, or not at all; *ret_unknown when nobody can tell which. */
 static int current_write(struct tree *tree, uint64_t number, bool *ret_unknown)
 {
 	char text[CURRENT_BYTES_MAX];
-	struct env_file *f = NULL;
-	char *path = NULL, *temp = NULL;
 	int n = snprintf(text, sizeof(text), CURRENT_WRITE, (unsigned)CURRENT_VERSION, (unsigned long long)number);
-	int rc;
 
 	n += snprintf(text + n, sizeof(text) - (size_t)n, " %08x\n", checksum32(text, (size_t)n, 0));
-	rc = path_of(tree, "CURRENT", &path);
-	if (!rc)
-		rc = path_of(tree, "CURRENT.tmp", &temp);
-	if (!rc)
-		rc = env_open(tree->env, temp, ENV_OPEN_CREATE, &f);
-	if (!rc)
-		rc = file_write(f, 0, text, (size_t)n);
-	if (!rc)
-		rc = file_sync(f);
-	file_close(f);
-	if (!rc) {
-		rc = tree->env->ops->rename(tree->env, temp, path);
-		if (!rc)
-			rc = env_sync_dir(tree->env, tree->dir);
-		*ret_unknown = rc != LSM_OK;
-	}
-	free(path);
-	free(temp);
-	return rc;
+	return env_replace_file(tree->env, tree->dir, "CURRENT", text, (size_t)n, ret_unknown);
 }
 
 struct reading {
