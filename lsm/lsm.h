@@ -99,7 +99,12 @@ enum lsm_compression { LSM_COMPRESS_NONE = 0, LSM_COMPRESS_LZ4 = 1, LSM_COMPRESS
 #define LSM_OPEN_EXCLUSIVE (1u << 1) /* with LSM_OPEN_CREATE: fail with LSM_EXISTS when there is one */
 #define LSM_OPEN_READ_ONLY (1u << 2) /* change nothing on disk; the log is replayed into memory */
 
-/* All fields 0 gives the defaults. Options are those of this open; none is stored with the data. */
+/*
+ * All fields 0 gives the defaults; docs/OPTIONS.md has the table of all. Options that shape the store's files
+ * ("kept" there) are stored beside the data, in the file OPTIONS, when an open gives them: a later open that leaves them
+ * at 0 takes them from there, and one that gives others changes what is stored, for what is written from then on. All
+ * other options are those of this open.
+ */
 struct lsm_options {
 	uint32_t flags;             /* LSM_OPEN_* */
 	uint64_t memory_bytes;      /* budget for memtables, block cache and open tables; default 256 MiB, from 4 MiB */
@@ -125,6 +130,21 @@ struct lsm_options {
 	/* For tests: another implementation of the system calls (lsm/env/env.h). NULL: posix. */
 	struct env *env;
 };
+
+/*
+ * Sets the option `name` to what `value` says: a number, for sizes with K, M, G or T behind it ("64M"), "none" where the
+ * table allows it, a word ("zstd"; for each level one, joined by commas, the last one going on), or "default", which is 0.
+ * LSM_INVALID, and no change, for a value out of range and for an unknown name: the message has the range, or the name that
+ * comes nearest. Flags, log and env are set in the struct only.
+ */
+LSM_API LSM_CHECK_RESULT int lsm_options_set(struct lsm_options *options, const char *name, const char *value);
+
+/* All options with their values (of `options`; NULL: none given), defaults, ranges and meanings, a line each. The caller
+ * frees it with free(). NULL: no memory, or LSM_INVALID as lsm_open() would say. */
+LSM_API char *lsm_options_text(const struct lsm_options *options);
+
+/* The options of an open store, with all that was left at 0 filled in. */
+LSM_API void lsm_get_options(struct lsm_db *db, struct lsm_options *ret);
 
 /*
  * Opens the store in directory `path`; ends a crash's leftovers and replays the log. `options` may be NULL for the

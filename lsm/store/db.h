@@ -58,7 +58,7 @@ struct lsm_db {
 	/* Set at open. */
 	struct env *env;
 	char *dir;
-	struct lsm_options options; /* with the defaults filled in */
+	struct lsm_options options; /* with what the store keeps and the defaults filled in */
 	bool read_only;
 	bool is_new; /* the directory held no store */
 	uint64_t wal_segment_bytes;
@@ -135,8 +135,7 @@ struct lsm_db {
 	atomic_store_explicit(&(counter), atomic_load_explicit(&(counter), memory_order_relaxed) + 1, memory_order_relaxed)
 #define counted(counter) atomic_load_explicit(&(counter), memory_order_relaxed)
 
-/* options.c */
-int options_resolve(const struct lsm_options *given, struct lsm_options *ret);
+/* event.c */
 void db_log(struct lsm_db *db, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* superversion.c */

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "lsm/store/db.h"
+#include "lsm/store/options.h"
 
 /* ---- what is in the directory ---- */
 
@@ -19,8 +20,8 @@ static int look_at(void *ctx, const char *name)
 
 	if (!strcmp(name, "CURRENT"))
 		c->current = true;
-	else if (strcmp(name, "LOCK") && strcmp(name, "CURRENT.tmp") && strncmp(name, "wal-", 4) &&
-		 strcmp(name, "lost+found") && !(store_file_parse(name, &kind, &number) && kind == STORE_MANIFEST))
+	else if (strcmp(name, "LOCK") && strcmp(name, "CURRENT.tmp") && strcmp(name, "OPTIONS") &&
+		 strcmp(name, "OPTIONS.tmp") && strncmp(name, "wal-", 4) && strcmp(name, "lost+found") && !(store_file_parse(name, &kind, &number) && kind == STORE_MANIFEST))
 		c->foreign = true;
 	return LSM_OK;
 }
@@ -111,15 +112,8 @@ static uint64_t segment_bytes(const struct lsm_options *o)
 	return bytes > (8 << 20) ? 8 << 20 : bytes;
 }
 
-static int init(struct lsm_db *db, const char *path)
+static int set_path(struct lsm_db *db, const char *path)
 {
-	int rc = LSM_OK;
-
-	db->env = db->options.env ? db->options.env : env_posix();
-	db->read_only = db->options.flags & LSM_OPEN_READ_ONLY;
-	db->picker = (struct picker_options){ db->options.level_base_bytes, db->options.level_ratio,
-					      db->options.l0_tables, 0.25 };
-	db->wal_segment_bytes = segment_bytes(&db->options);
 	db->dir = strdup(path);
 	if (!db->dir)
 		return status_no_memory(strlen(path));
@@ -127,6 +121,16 @@ static int init(struct lsm_db *db, const char *path)
 		db->dir[strlen(db->dir) - 1] = 0;
 	if (strlen(db->dir) > STORE_PATH_MAX - 64)
 		return status_set(LSM_INVALID, ENAMETOOLONG, NULL, 0, "the path of the store is too long");
+	return LSM_OK;
+}
+
+static int init(struct lsm_db *db)
+{
+	int rc;
+
+	db->picker = (struct picker_options){ db->options.level_base_bytes, db->options.level_ratio,
+					      db->options.l0_tables, 0.25 };
+	db->wal_segment_bytes = segment_bytes(&db->options);
 	rc = epoch_new(db->env, &db->epoch);
 	if (!rc)
 		rc = block_cache_new(db->options.memory_bytes, &db->blocks);
@@ -194,12 +198,36 @@ static void allow_prefetch(struct lsm_db *db)
 	block_cache_allow_prefetch(db->blocks, tables <= room ? room : 0);
 }
 
+/* All there is to an open once it is known which store. Nothing is changed on disk before the options are known. */
+static int start(struct lsm_db *db, const struct lsm_options *given)
+{
+	struct lsm_options stored = { 0 };
+	int rc = enter(db);
+
+	if (!rc)
+		rc = options_load(db->env, db->dir, &stored);
+	if (!rc)
+		rc = options_resolve(given, &stored, &db->options);
+	if (!rc)
+		rc = init(db);
+	if (!rc)
+		rc = recover(db);
+	if (!rc && !db->read_only)
+		rc = options_store(db->env, db->dir, given, &stored);
+	if (rc)
+		return rc;
+	segments_delete_dead(db->segments, true);
+	allow_prefetch(db);
+	return db->read_only ? LSM_OK : background_start(db);
+}
+
 int lsm_open(const char *path, const struct lsm_options *options, struct lsm_db **ret_db)
 {
+	static const struct lsm_options none;
 	struct lsm_options o;
 	struct lsm_error first;
 	struct lsm_db *db;
-	int rc = options_resolve(options, &o);
+	int rc = options_resolve(options, NULL, &o);
 
 	if (rc)
 		return rc;
@@ -211,17 +239,11 @@ int lsm_open(const char *path, const struct lsm_options *options, struct lsm_db 
 	memset(db, 0, sizeof(*db));
 	db->options = o;
 	init_locks(db);
-	rc = init(db, path);
+	db->env = o.env ? o.env : env_posix();
+	db->read_only = o.flags & LSM_OPEN_READ_ONLY;
+	rc = set_path(db, path);
 	if (!rc)
-		rc = enter(db);
-	if (!rc)
-		rc = recover(db);
-	if (!rc)
-		segments_delete_dead(db->segments, true);
-	if (!rc)
-		allow_prefetch(db);
-	if (!rc && !db->read_only)
-		rc = background_start(db);
+		rc = start(db, options ? options : &none);
 	if (rc) {
 		first = *lsm_last_error();
 		background_stop(db);

@@ -1,111 +1,255 @@
 /* SPDX-License-Identifier: MIT */
-#include <stdarg.h>
-#include <stdio.h>
+#include "lsm/store/options.h"
 
 #include "lsm/store/db.h"
 
 #define KIB UINT64_C(1024)
 #define MIB (KIB * KIB)
 
-struct range {
-	const char *name;
-	uint64_t value, min, max;
+/* ---- the table ---- */
+
+static uint64_t memtable_default(const struct lsm_options *o, unsigned level)
+{
+	uint64_t share = o->memory_bytes / 8;
+
+	(void)level;
+	return share < 64 * MIB ? share : 64 * MIB;
+}
+
+static uint64_t level_base_default(const struct lsm_options *o, unsigned level)
+{
+	(void)level;
+	return 4 * o->memtable_bytes;
+}
+
+static const char *const compressions[] = { "none", "lz4", "zstd", NULL };
+
+static uint64_t compression_default(const struct lsm_options *o, unsigned level)
+{
+	(void)o;
+	return (level == LSM_LEVELS - 1 ? LSM_COMPRESS_ZSTD : LSM_COMPRESS_LZ4) + 1;
+}
+
+#define FIELD(field) #field, offsetof(struct lsm_options, field), sizeof(((struct lsm_options *)0)->field)
+
+/* What a default is computed from stands further up. */
+static const struct option table[] = {
+	{ FIELD(memory_bytes), OPTION_SIZE, .standard = 256 * MIB, .min = 4 * MIB, .max = UINT64_C(1) << 48,
+	  .meaning = "budget for memtables, block cache and open tables" },
+	{ FIELD(memtable_bytes), OPTION_SIZE, .compute = memtable_default, .standard_text = "memory/8, 64M at most",
+	  .min = 16 * KIB, .max = UINT64_C(1) << 48, .meaning = "a memtable is switched at this size" },
+	{ FIELD(memtables_max), OPTION_NUMBER, .standard = 3, .min = 2, .max = MEMTABLES_MAX,
+	  .meaning = "memtables at once, the writable one included" },
+	{ FIELD(block_bytes), OPTION_SIZE, .kept = true, .standard = 4 * KIB, .min = 256, .max = 4 * MIB,
+	  .meaning = "uncompressed size of a table's data block" },
+	{ FIELD(blob_min_bytes), OPTION_SIZE, .kept = true, .standard = 4 * KIB, .min = 64, .max = UINT32_MAX,
+	  .meaning = "values from this size live in blob segments" },
+	{ FIELD(blob_direct_bytes), OPTION_SIZE, .kept = true, .standard = 32 * KIB, .min = 64, .max = UINT32_MAX,
+	  .meaning = "values from this size skip log and memtable" },
+	{ FIELD(blob_segment_bytes), OPTION_SIZE, .kept = true, .standard = 64 * MIB, .min = 64 * KIB,
+	  .max = UINT64_C(1) << 40, .meaning = "a blob segment is sealed at this size" },
+	{ FIELD(table_bytes), OPTION_SIZE, .kept = true, .standard = 32 * MIB, .min = 16 * KIB,
+	  .max = UINT64_C(1) << 40, .meaning = "a compaction's output is cut at this size" },
+	{ FIELD(level_base_bytes), OPTION_SIZE, .kept = true, .compute = level_base_default,
+	  .standard_text = "4 memtables", .min = 64 * KIB, .max = UINT64_C(1) << 50,
+	  .meaning = "target size of level 1" },
+	{ FIELD(level_ratio), OPTION_NUMBER, .kept = true, .standard = 10, .min = 2, .max = 1000,
+	  .meaning = "each deeper level's target is so many times larger" },
+	{ FIELD(l0_tables), OPTION_NUMBER, .kept = true, .standard = 4, .min = 1, .max = 1000,
+	  .meaning = "level 0 is compacted from this many tables" },
+	{ FIELD(filter_bits), OPTION_NUMBER, .kept = true, .none = true, .standard = 10, .min = 1, .max = 64,
+	  .meaning = "bits of the bloom filter for each key" },
+	{ FIELD(open_tables_max), OPTION_NUMBER, .standard = 512, .min = 8, .max = 1000000,
+	  .meaning = "table files open at once" },
+	{ FIELD(threads), OPTION_NUMBER, .standard = 1, .min = 1, .max = 16,
+	  .meaning = "compaction threads beside the flush thread" },
+	{ FIELD(level_compression), OPTION_WORD, .each_level = true, .kept = true, .compute = compression_default,
+	  .standard_text = "lz4, last level zstd", .min = 1, .words = compressions,
+	  .meaning = "for each level from 0 on; the last word goes on" },
 };
 
-static int check(const struct range *r, size_t n)
+const struct option *option_at(size_t i)
 {
-	for (size_t i = 0; i < n; i++) {
-		if (r[i].value < r[i].min || r[i].value > r[i].max)
-			return status_set(LSM_INVALID, 0, NULL, 0, "option %s is %llu; it must be from %llu to %llu",
-					  r[i].name, (unsigned long long)r[i].value, (unsigned long long)r[i].min,
-					  (unsigned long long)r[i].max);
+	return i < sizeof(table) / sizeof(table[0]) ? &table[i] : NULL;
+}
+
+const struct option *option_find(struct lsm_slice name)
+{
+	const struct option *o;
+
+	for (size_t i = 0; (o = option_at(i)); i++) {
+		if (slice_equal(name, slice_of(o->name, strlen(o->name))))
+			return o;
 	}
-	return LSM_OK;
+	return NULL;
 }
 
-#define DEFAULT(field, value) ((field) = (field) ? (field) : (value))
+/* ---- fields ---- */
 
-static void fill_defaults(struct lsm_options *o)
+unsigned option_elements(const struct option *o)
 {
-	DEFAULT(o->memory_bytes, 256 * MIB);
-	DEFAULT(o->memtable_bytes, o->memory_bytes / 8 < 64 * MIB ? o->memory_bytes / 8 : 64 * MIB);
-	DEFAULT(o->memtables_max, 3);
-	DEFAULT(o->block_bytes, 4096);
-	DEFAULT(o->blob_min_bytes, 4096);
-	DEFAULT(o->blob_direct_bytes, 32 * KIB);
-	DEFAULT(o->blob_segment_bytes, 64 * MIB);
-	DEFAULT(o->table_bytes, 32 * MIB);
-	DEFAULT(o->level_base_bytes, 4 * o->memtable_bytes);
-	DEFAULT(o->level_ratio, 10);
-	DEFAULT(o->l0_tables, 4);
-	DEFAULT(o->filter_bits, 10);
-	DEFAULT(o->open_tables_max, 512);
-	DEFAULT(o->threads, 1);
-	if (o->filter_bits == UINT32_MAX)
-		o->filter_bits = 0;
-	for (unsigned l = 0; l < LSM_LEVELS; l++)
-		DEFAULT(o->level_compression[l], (l == LSM_LEVELS - 1 ? LSM_COMPRESS_ZSTD : LSM_COMPRESS_LZ4) + 1);
+	return o->each_level ? LSM_LEVELS : 1;
 }
 
-int options_resolve(const struct lsm_options *given, struct lsm_options *ret)
+static size_t element_bytes(const struct option *o)
 {
-	struct lsm_options o = { 0 };
+	return o->bytes / option_elements(o);
+}
+
+uint64_t option_get(const struct option *o, const struct lsm_options *options, unsigned element)
+{
+	const uint8_t *p = (const uint8_t *)options + o->offset + element * element_bytes(o);
+	uint64_t v64;
+	uint32_t v32;
+
+	switch (element_bytes(o)) {
+	case sizeof(v64):
+		memcpy(&v64, p, sizeof(v64));
+		return v64;
+	case sizeof(v32):
+		memcpy(&v32, p, sizeof(v32));
+		return v32;
+	default:
+		return *p;
+	}
+}
+
+void option_set(const struct option *o, struct lsm_options *options, unsigned element, uint64_t value)
+{
+	uint8_t *p = (uint8_t *)options + o->offset + element * element_bytes(o);
+	uint32_t v32 = (uint32_t)value;
+
+	switch (element_bytes(o)) {
+	case sizeof(value):
+		memcpy(p, &value, sizeof(value));
+		break;
+	case sizeof(v32):
+		memcpy(p, &v32, sizeof(v32));
+		break;
+	default:
+		*p = (uint8_t)value;
+	}
+}
+
+bool option_is_given(const struct option *o, const struct lsm_options *options)
+{
+	for (unsigned k = 0; k < option_elements(o); k++) {
+		if (option_get(o, options, k))
+			return true;
+	}
+	return false;
+}
+
+uint64_t option_max(const struct option *o)
+{
+	uint64_t n = 0;
+
+	if (o->kind != OPTION_WORD)
+		return o->max;
+	while (o->words[n])
+		n++;
+	return n;
+}
+
+bool option_in_range(const struct option *o, uint64_t value)
+{
+	return value >= o->min && value <= option_max(o);
+}
+
+/* ---- checks ---- */
+
+static void fill_in(const struct option *o, const struct lsm_options *stored, struct lsm_options *ret)
+{
+	for (unsigned k = 0; k < option_elements(o); k++) {
+		uint64_t v = option_get(o, ret, k);
+
+		if (!v && o->kept && stored)
+			v = option_get(o, stored, k);
+		if (!v)
+			v = o->compute ? o->compute(ret, k) : o->standard;
+		option_set(o, ret, k, o->none && v == UINT32_MAX ? 0 : v);
+	}
+}
+
+static int out_of_range(const struct option *o, const struct lsm_options *options)
+{
+	struct buf value = { 0 }, range = { 0 };
 	int rc;
 
-	if (given)
-		o = *given;
-	fill_defaults(&o);
-	const struct range ranges[] = {
-		{ "flags", o.flags, 0, LSM_OPEN_CREATE | LSM_OPEN_EXCLUSIVE | LSM_OPEN_READ_ONLY },
-		{ "memory_bytes", o.memory_bytes, 4 * MIB, UINT64_C(1) << 48 },
-		{ "memtable_bytes", o.memtable_bytes, 16 * KIB, o.memory_bytes },
-		{ "memtables_max", o.memtables_max, 2, MEMTABLES_MAX },
-		{ "block_bytes", o.block_bytes, 256, 4 * MIB },
-		{ "blob_min_bytes", o.blob_min_bytes, 64, UINT32_MAX },
-		{ "blob_direct_bytes", o.blob_direct_bytes, o.blob_min_bytes, UINT32_MAX },
-		{ "blob_segment_bytes", o.blob_segment_bytes, 64 * KIB, UINT64_C(1) << 40 },
-		{ "table_bytes", o.table_bytes, 16 * KIB, UINT64_C(1) << 40 },
-		{ "level_base_bytes", o.level_base_bytes, 64 * KIB, UINT64_C(1) << 50 },
-		{ "level_ratio", o.level_ratio, 2, 1000 },
-		{ "l0_tables", o.l0_tables, 1, 1000 },
-		{ "filter_bits", o.filter_bits, 0, 64 },
-		{ "open_tables_max", o.open_tables_max, 8, 1000000 },
-		{ "threads", o.threads, 1, 16 },
-	};
-	rc = check(ranges, sizeof(ranges) / sizeof(ranges[0]));
-	if (rc)
-		return rc;
-	if ((o.flags & LSM_OPEN_READ_ONLY && o.flags & LSM_OPEN_CREATE) ||
-	    (o.flags & LSM_OPEN_EXCLUSIVE && !(o.flags & LSM_OPEN_CREATE)))
+	option_to_text(o, options, &value);
+	option_range_to_text(o, &range);
+	rc = status_set(LSM_INVALID, 0, NULL, 0, "option %s is %.*s; it must be %.*s", o->name, (int)value.size,
+			(const char *)value.data, (int)range.size, (const char *)range.data);
+	buf_free(&value);
+	buf_free(&range);
+	return rc;
+}
+
+static int check_flags(uint32_t flags)
+{
+	const uint32_t known = LSM_OPEN_CREATE | LSM_OPEN_EXCLUSIVE | LSM_OPEN_READ_ONLY;
+
+	if (flags & ~known)
+		return status_set(LSM_INVALID, 0, NULL, 0, "option flags is %#x; known are %#x", flags, known);
+	if ((flags & LSM_OPEN_READ_ONLY && flags & LSM_OPEN_CREATE) ||
+	    (flags & LSM_OPEN_EXCLUSIVE && !(flags & LSM_OPEN_CREATE)))
 		return status_set(LSM_INVALID, 0, NULL, 0,
 				  "option flags is %#x: LSM_OPEN_CREATE doesn't go with "
 				  "LSM_OPEN_READ_ONLY, and LSM_OPEN_EXCLUSIVE only with LSM_OPEN_CREATE",
-				  o.flags);
-	for (unsigned l = 0; l < LSM_LEVELS; l++) {
-		char name[32];
-		const struct range r = { name, o.level_compression[l], 1, LSM_COMPRESS_ZSTD + 1 };
-
-		snprintf(name, sizeof(name), "level_compression[%u]", l);
-
-		rc = check(&r, 1);
-		if (rc)
-			return rc;
-	}
-	*ret = o;
+				  flags);
 	return LSM_OK;
 }
 
-void db_log(struct lsm_db *db, const char *format, ...)
+/* What one option demands of another. */
+static int check_relations(const struct lsm_options *o)
 {
-	char line[1024];
-	va_list args;
+	if (o->memtable_bytes > o->memory_bytes)
+		return status_set(LSM_INVALID, 0, NULL, 0,
+				  "option memtable_bytes is %llu, more than memory_bytes, which is %llu",
+				  (unsigned long long)o->memtable_bytes, (unsigned long long)o->memory_bytes);
+	if (o->blob_direct_bytes < o->blob_min_bytes)
+		return status_set(LSM_INVALID, 0, NULL, 0,
+				  "option blob_direct_bytes is %u, less than blob_min_bytes, which is %u (what an open "
+				  "leaves at 0 is as the store's file OPTIONS says)",
+				  o->blob_direct_bytes, o->blob_min_bytes);
+	return LSM_OK;
+}
 
-	if (!db->options.log)
-		return;
-	va_start(args, format);
-	vsnprintf(line, sizeof(line), format, args);
-	va_end(args);
-	db->options.log(db->options.log_ctx, line);
+int options_resolve(const struct lsm_options *given, const struct lsm_options *stored, struct lsm_options *ret)
+{
+	struct lsm_options resolved = { 0 };
+	const struct option *o;
+	int rc;
+
+	if (given)
+		resolved = *given;
+	for (size_t i = 0; (o = option_at(i)); i++) {
+		fill_in(o, stored, &resolved);
+		for (unsigned k = 0; k < option_elements(o); k++) {
+			uint64_t v = option_get(o, &resolved, k);
+
+			if (!option_in_range(o, v) && !(o->none && !v))
+				return out_of_range(o, &resolved);
+		}
+	}
+	rc = check_flags(resolved.flags);
+	if (!rc)
+		rc = check_relations(&resolved);
+	if (!rc)
+		*ret = resolved;
+	return rc;
+}
+
+void lsm_get_options(struct lsm_db *db, struct lsm_options *ret)
+{
+	struct lsm_options options = db->options;
+	const struct option *o;
+
+	for (size_t i = 0; (o = option_at(i)); i++) {
+		if (o->none && !option_get(o, &options, 0))
+			option_set(o, &options, 0, UINT32_MAX);
+	}
+	*ret = options;
 }
 
 const char *lsm_version(void)

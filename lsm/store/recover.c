@@ -185,7 +185,7 @@ static int look_at(void *ctx, const char *name)
 	char *path;
 
 	if (!store_file_parse(name, &kind, &number)) {
-		if (!s->remove || strcmp(name, "CURRENT.tmp"))
+		if (!s->remove || (strcmp(name, "CURRENT.tmp") && strcmp(name, "OPTIONS.tmp")))
 			return LSM_OK;
 	} else {
 		if (number > s->largest)

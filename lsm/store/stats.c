@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-
+#include "lsm/base/text.h"
 #include "lsm/store/db.h"
 
 static void add_gauges(struct lsm_db *db, struct lsm_stats *s)
@@ -78,21 +75,6 @@ void lsm_get_stats(struct lsm_db *db, struct lsm_stats *ret)
 	*ret = s;
 }
 
-static void add(struct buf *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-static void add(struct buf *t, const char *format, ...)
-{
-	char line[512];
-	va_list args;
-	int n;
-
-	va_start(args, format);
-	n = vsnprintf(line, sizeof(line), format, args);
-	va_end(args);
-	if (n > 0)
-		buf_append(t, line, (size_t)n < sizeof(line) ? (size_t)n : sizeof(line) - 1);
-}
-
 #define MIB(bytes) ((double)(bytes) / (1 << 20))
 
 char *lsm_stats_text(struct lsm_db *db)
@@ -103,41 +85,37 @@ char *lsm_stats_text(struct lsm_db *db)
 
 	lsm_get_stats(db, &s);
 	written = s.log_bytes + s.flush_bytes_written + s.compact_bytes_written;
-	add(&t, "store       %s, sequence %llu, %llu snapshots%s\n", db->dir, (unsigned long long)s.sequence,
-	    (unsigned long long)s.snapshots, atomic_load(&db->failed) ? ", READ-ONLY after an error" : "");
+	text_add(&t, "store       %s, sequence %llu, %llu snapshots%s\n", db->dir, (unsigned long long)s.sequence,
+		 (unsigned long long)s.snapshots, atomic_load(&db->failed) ? ", READ-ONLY after an error" : "");
 	if (atomic_load(&db->failed))
-		add(&t, "error       %s\n", db->failure.message);
-	add(&t, "disk        %.1f MiB: blobs %.1f MiB in %llu segments (%.1f MiB alive)\n", MIB(s.disk_bytes),
-	    MIB(s.blob_bytes), (unsigned long long)s.blob_segments, MIB(s.blob_live_bytes));
-	add(&t, "memory      %.1f of %.1f MiB, of which %llu memtables %.1f MiB\n", MIB(s.memory_bytes),
-	    MIB(s.memory_budget_bytes), (unsigned long long)s.memtables, MIB(s.memtable_bytes));
-	add(&t, "writes      %llu batches, %llu operations, %.1f MiB; %llu syncs asked, %llu done\n",
-	    (unsigned long long)s.writes, (unsigned long long)s.operations, MIB(s.user_bytes),
-	    (unsigned long long)s.syncs_asked, (unsigned long long)s.syncs_done);
-	add(&t, "written     log %.1f MiB, flush %.1f MiB, compaction %.1f MiB; amplification %.2f\n", MIB(s.log_bytes),
-	    MIB(s.flush_bytes_written), MIB(s.compact_bytes_written),
-	    s.user_bytes ? (double)written / (double)s.user_bytes : 0.0);
-	add(&t, "jobs        %llu flushes, %llu compactions, %llu moves; %llu writes delayed, %.3f s in all\n",
-	    (unsigned long long)s.flushes, (unsigned long long)s.compactions, (unsigned long long)s.trivial_moves,
-	    (unsigned long long)s.delays, (double)s.delay_us / 1e6);
-	add(&t,
-	    "reads       %llu gets (%llu found), %llu seeks; block cache %llu hits, %llu misses; filters spared %llu\n",
-	    (unsigned long long)s.gets, (unsigned long long)s.gets_found, (unsigned long long)s.seeks,
-	    (unsigned long long)s.block_cache_hits, (unsigned long long)s.block_cache_misses,
-	    (unsigned long long)s.filter_useful);
-	add(&t, "recovery    %llu records in %.3f s\n", (unsigned long long)s.recovered_records,
-	    (double)s.recovery_us / 1e6);
-	add(&t, "level  tables      MiB   read MiB  written MiB\n");
+		text_add(&t, "error       %s\n", db->failure.message);
+	text_add(&t, "disk        %.1f MiB: blobs %.1f MiB in %llu segments (%.1f MiB alive)\n", MIB(s.disk_bytes),
+		 MIB(s.blob_bytes), (unsigned long long)s.blob_segments, MIB(s.blob_live_bytes));
+	text_add(&t, "memory      %.1f of %.1f MiB, of which %llu memtables %.1f MiB\n", MIB(s.memory_bytes),
+		 MIB(s.memory_budget_bytes), (unsigned long long)s.memtables, MIB(s.memtable_bytes));
+	text_add(&t, "writes      %llu batches, %llu operations, %.1f MiB; %llu syncs asked, %llu done\n",
+		 (unsigned long long)s.writes, (unsigned long long)s.operations, MIB(s.user_bytes),
+		 (unsigned long long)s.syncs_asked, (unsigned long long)s.syncs_done);
+	text_add(&t, "written     log %.1f MiB, flush %.1f MiB, compaction %.1f MiB; amplification %.2f\n",
+		 MIB(s.log_bytes), MIB(s.flush_bytes_written), MIB(s.compact_bytes_written),
+		 s.user_bytes ? (double)written / (double)s.user_bytes : 0.0);
+	text_add(&t, "jobs        %llu flushes, %llu compactions, %llu moves; %llu writes delayed, %.3f s in all\n",
+		 (unsigned long long)s.flushes, (unsigned long long)s.compactions, (unsigned long long)s.trivial_moves,
+		 (unsigned long long)s.delays, (double)s.delay_us / 1e6);
+	text_add(&t,
+		 "reads       %llu gets (%llu found), %llu seeks; block cache %llu hits, %llu misses; filters spared "
+		 "%llu\n",
+		 (unsigned long long)s.gets, (unsigned long long)s.gets_found, (unsigned long long)s.seeks,
+		 (unsigned long long)s.block_cache_hits, (unsigned long long)s.block_cache_misses,
+		 (unsigned long long)s.filter_useful);
+	text_add(&t, "recovery    %llu records in %.3f s\n", (unsigned long long)s.recovered_records,
+		 (double)s.recovery_us / 1e6);
+	text_add(&t, "level  tables      MiB   read MiB  written MiB\n");
 	for (unsigned l = 0; l < LSM_LEVELS; l++) {
 		if (s.levels[l].tables || s.levels[l].compact_written_bytes)
-			add(&t, "%5u %7llu %8.1f %10.1f %12.1f\n", l, (unsigned long long)s.levels[l].tables,
-			    MIB(s.levels[l].bytes), MIB(s.levels[l].compact_read_bytes),
-			    MIB(s.levels[l].compact_written_bytes));
+			text_add(&t, "%5u %7llu %8.1f %10.1f %12.1f\n", l, (unsigned long long)s.levels[l].tables,
+				 MIB(s.levels[l].bytes), MIB(s.levels[l].compact_read_bytes),
+				 MIB(s.levels[l].compact_written_bytes));
 	}
-	buf_append(&t, "", 1);
-	if (t.failed) {
-		buf_free(&t);
-		return NULL;
-	}
-	return (char *)t.data;
+	return text_finish(&t);
 }

@@ -369,7 +369,15 @@ void run_read(struct run *r)
 
 void run_open(struct run *r)
 {
+	struct lsm_options given = r->options;
+
 	CHECK_OK(lsm_open(r->path, &r->options, &r->db));
+	lsm_get_options(r->db, &r->options);
+	CHECK((!given.level_ratio || given.level_ratio == r->options.level_ratio) && r->options.level_ratio >= 2,
+	      "level ratio %u of %u", r->options.level_ratio, given.level_ratio);
+	CHECK((!given.blob_min_bytes || given.blob_min_bytes == r->options.blob_min_bytes) &&
+		      r->options.blob_min_bytes >= 64,
+	      "blob_min_bytes %u of %u", r->options.blob_min_bytes, given.blob_min_bytes);
 	CHECK_OK(lsm_batch_new(r->db, &r->batch));
 }
 

@@ -92,6 +92,13 @@ static void options_choose(struct lsm_options *o, struct rng *rng)
 	o->blob_direct_bytes = o->blob_min_bytes + (uint32_t)power_between(rng, 0, 15);
 	for (int i = 0; i < LSM_LEVELS; i++)
 		o->level_compression[i] = (uint8_t)rng_below(rng, 4);
+	/* What is left out is as an earlier round asked for. */
+	if (rng_one_in(rng, 3))
+		o->level_ratio = o->l0_tables = o->filter_bits = o->block_bytes = 0;
+	if (rng_one_in(rng, 3))
+		o->table_bytes = o->level_base_bytes = o->blob_segment_bytes = 0;
+	if (rng_one_in(rng, 3))
+		o->blob_min_bytes = o->blob_direct_bytes = 0;
 }
 
 /* What was under way when the last process died is there as a whole, or not at all. */
