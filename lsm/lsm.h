@@ -312,6 +312,7 @@ struct lsm_level_stats {
 	uint64_t bytes;              /* table files; without blob segments */
 	uint64_t compact_read_bytes; /* by compactions into this level */
 	uint64_t compact_written_bytes;
+	double score; /* how full the level is: it is compacted from 1 on. The last level: 0 */
 };
 
 /* Counters since lsm_open(), and gauges (marked g). */
@@ -344,7 +345,26 @@ struct lsm_stats {
 };
 LSM_API void lsm_get_stats(struct lsm_db *db, struct lsm_stats *ret);
 
-/* The same as text, with the table of levels, for people. The caller frees it with free(). NULL: no memory. */
+enum lsm_histogram {
+	LSM_HISTOGRAM_GET,        /* lsm_get(), lsm_get_range(); one in 61 of each thread's */
+	LSM_HISTOGRAM_WRITE,      /* lsm_put(), lsm_delete(), lsm_write(), with all waiting; one in 61 of each thread's */
+	LSM_HISTOGRAM_SYNC,       /* waiting for durability, by each caller that asked for it */
+	LSM_HISTOGRAM_FLUSH,      /* a memtable becomes a table */
+	LSM_HISTOGRAM_COMPACTION, /* that rewrites tables */
+	LSM_HISTOGRAM_STALL,      /* a write held back: max_ns is the longest single wait */
+	LSM_HISTOGRAMS,
+};
+
+/* Durations since lsm_open(). Percentiles are right to 2 %. All 0 when nothing was timed. */
+struct lsm_histogram_summary {
+	uint64_t count;
+	uint64_t mean_ns, p50_ns, p90_ns, p99_ns, p999_ns, max_ns;
+};
+/* LSM_INVALID, LSM_NO_MEMORY. */
+LSM_API LSM_CHECK_RESULT int lsm_get_histogram(struct lsm_db *db, enum lsm_histogram which,
+					       struct lsm_histogram_summary *ret);
+
+/* The same as text, with percentiles and the table of levels, for people. The caller frees it with free(). NULL: no memory. */
 LSM_API char *lsm_stats_text(struct lsm_db *db);
 
 #ifdef __cplusplus

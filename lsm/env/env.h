@@ -65,7 +65,7 @@ struct env_ops {
 	/* Creates the file if need be and locks it exclusively, writing our pid into it. LSM_BUSY names the owner. */
 	int (*lock)(struct env *e, const char *path, struct env_lock **ret_lock);
 	void (*unlock)(struct env *e, struct env_lock *lock);
-	uint64_t (*now_us)(struct env *e); /* monotonic */
+	uint64_t (*now_ns)(struct env *e); /* monotonic */
 	void (*sleep_us)(struct env *e, uint64_t us);
 	int (*thread_start)(struct env *e, const char *name, void (*fn)(void *ctx), void *ctx,
 			    struct env_thread **ret_thread);
@@ -98,9 +98,14 @@ static inline int env_sync_dir(struct env *e, const char *path)
 	return e->ops->sync_dir(e, path);
 }
 
+static inline uint64_t env_now_ns(struct env *e)
+{
+	return e->ops->now_ns(e);
+}
+
 static inline uint64_t env_now_us(struct env *e)
 {
-	return e->ops->now_us(e);
+	return env_now_ns(e) / 1000;
 }
 
 static inline int file_read(struct env_file *f, uint64_t offset, void *buf, size_t size, size_t *ret_size)

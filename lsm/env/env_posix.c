@@ -455,13 +455,13 @@ static void posix_unlock(struct env *e, struct env_lock *lock)
  * Clock and threads
  */
 
-static uint64_t posix_now_us(struct env *e)
+static uint64_t posix_now_ns(struct env *e)
 {
 	struct timespec t;
 
 	(void)e;
 	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
 }
 
 static void posix_sleep_us(struct env *e, uint64_t us)
@@ -540,7 +540,7 @@ static const struct env_ops posix_ops = {
 	.list = posix_list,
 	.lock = posix_lock,
 	.unlock = posix_unlock,
-	.now_us = posix_now_us,
+	.now_ns = posix_now_ns,
 	.sleep_us = posix_sleep_us,
 	.thread_start = posix_thread_start,
 	.thread_join = posix_thread_join,

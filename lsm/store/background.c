@@ -51,6 +51,7 @@ static int flush_memtable(struct lsm_db *db, struct superversion *sv, struct mem
 	uint64_t *snapshots = NULL;
 	int rc;
 
+	db->flush_start_ns = env_now_ns(db->env);
 	del_list_init(&dels);
 	fill_input(db, &in, 0);
 	rc = memtable_iter_new(m, &points);
@@ -405,6 +406,7 @@ int job_run(struct lsm_db *db, struct job *j, struct version *version)
 {
 	struct build_output out = { 0 };
 	struct edit e = { 0 };
+	uint64_t start = env_now_ns(db->env);
 	int rc = LSM_OK;
 
 	if (!j->move)
@@ -415,6 +417,8 @@ int job_run(struct lsm_db *db, struct job *j, struct version *version)
 		rc = install(db, &e, 0);
 	if (!rc)
 		count_job(db, j, &out);
+	if (!rc && !j->move)
+		observe_since(db, LSM_HISTOGRAM_COMPACTION, start);
 	edit_done(&e);
 	build_output_done(&out, rc && !atomic_load(&db->failed));
 	return rc;

@@ -7,6 +7,7 @@
  * Lock order (a thread takes them only downwards): commit, manifest, tree, and the leaves direct, sync and those inside of
  * lower modules. Readers take none of them: they enter the epoch and follow `current`.
  */
+#include "lsm/base/histogram.h"
 #include "lsm/env/epoch.h"
 #include "lsm/env/sync.h"
 #include "lsm/format/wal.h"
@@ -120,6 +121,8 @@ struct lsm_db {
 	_Atomic uint64_t delay_ps_per_byte; /* back-pressure now: picoseconds that a written byte costs */
 	_Atomic int64_t charged_bytes;      /* of memtables, in the cache's budget */
 
+	uint64_t flush_start_ns; /* of the flush that is going on; the flush thread's */
+
 	struct env_thread *threads[17];
 	unsigned threads_n;
 
@@ -127,6 +130,7 @@ struct lsm_db {
 	_Atomic uint64_t writes, operations, user_bytes, syncs_asked, syncs_done, flushes, compactions, trivial_moves,
 		delays, delay_us, flush_bytes_written, compact_bytes_read, compact_bytes_written;
 	_Atomic uint64_t level_read[LSM_LEVELS], level_written[LSM_LEVELS];
+	struct histogram histograms[LSM_HISTOGRAMS];
 };
 
 #define count(counter, n) atomic_fetch_add_explicit(&(counter), (n), memory_order_relaxed)
@@ -134,6 +138,34 @@ struct lsm_db {
 #define count_own(counter) \
 	atomic_store_explicit(&(counter), atomic_load_explicit(&(counter), memory_order_relaxed) + 1, memory_order_relaxed)
 #define counted(counter) atomic_load_explicit(&(counter), memory_order_relaxed)
+
+/* histograms.c */
+
+/*
+ * Calls that are as short as a look at the clock are not timed each: of each thread's, one in 61 is. (A prime, so that no
+ * rhythm of the caller's keeps in step.) 0: this one isn't.
+ */
+enum { SAMPLE_EVERY = 61 };
+extern _Thread_local unsigned sample_turns[LSM_HISTOGRAMS] __attribute__((tls_model("initial-exec")));
+
+static inline uint64_t sample_begin(struct lsm_db *db, enum lsm_histogram which)
+{
+	if (__builtin_expect(sample_turns[which]++ != 0, 1)) {
+		if (sample_turns[which] == SAMPLE_EVERY)
+			sample_turns[which] = 0;
+		return 0;
+	}
+	return env_now_ns(db->env);
+}
+
+/* Notes what has taken from `start_ns`, a time of env_now_ns(), until now. */
+void observe_since(struct lsm_db *db, enum lsm_histogram which, uint64_t start_ns);
+
+static inline void sample_end(struct lsm_db *db, enum lsm_histogram which, uint64_t start_ns)
+{
+	if (__builtin_expect(start_ns != 0, 0))
+		observe_since(db, which, start_ns);
+}
 
 /* event.c */
 void db_log(struct lsm_db *db, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -268,11 +268,13 @@ static int get_at(struct lsm_db *db, const struct superversion *sv, uint64_t seq
 
 int lsm_get(struct lsm_db *db, const struct lsm_snapshot *snapshot, struct lsm_slice key, struct lsm_value *ret)
 {
+	uint64_t start = sample_begin(db, LSM_HISTOGRAM_GET);
 	unsigned slot = epoch_enter(db->epoch);
 	const struct superversion *sv = atomic_load(&db->current);
 	int rc = get_at(db, sv, sequence_at(db, snapshot), key, &db->reads[slot], ret);
 
 	epoch_exit(db->epoch, slot);
+	sample_end(db, LSM_HISTOGRAM_GET, start);
 	return rc;
 }
 
@@ -308,6 +310,7 @@ int lsm_get_range(struct lsm_db *db, const struct lsm_snapshot *snapshot, struct
 	struct read_counters *counters;
 	const struct superversion *sv;
 	struct lookup l;
+	uint64_t start = sample_begin(db, LSM_HISTOGRAM_GET);
 	unsigned slot;
 	int rc = check_key(key);
 
@@ -324,5 +327,6 @@ int lsm_get_range(struct lsm_db *db, const struct lsm_snapshot *snapshot, struct
 		lookup_done(db, &l);
 	}
 	epoch_exit(db->epoch, slot);
+	sample_end(db, LSM_HISTOGRAM_GET, start);
 	return rc;
 }

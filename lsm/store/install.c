@@ -113,6 +113,8 @@ int install(struct lsm_db *db, struct edit *e, unsigned flushed_n)
 	if (!rc) {
 		settle_tables(e, base->version);
 		count(db->flushes, flushed_n); /* whoever waits for the flush finds it counted */
+		if (flushed_n)
+			observe_since(db, LSM_HISTOGRAM_FLUSH, db->flush_start_ns);
 		superversion_set(db, sv);
 	}
 	mutex_unlock(&db->lock);

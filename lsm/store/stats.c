@@ -2,6 +2,16 @@
 #include "lsm/base/text.h"
 #include "lsm/store/db.h"
 
+/* As the picker sees it. */
+static double level_score(const struct lsm_db *db, const struct version *v, unsigned level)
+{
+	if (level + 1 == LSM_LEVELS)
+		return 0;
+	if (!level)
+		return (double)v->levels[0].n / db->picker.l0_tables;
+	return (double)v->levels[level].bytes / (double)level_target_bytes(&db->picker, level);
+}
+
 static void add_gauges(struct lsm_db *db, struct lsm_stats *s)
 {
 	struct superversion *sv = superversion_get(db);
@@ -19,6 +29,7 @@ static void add_gauges(struct lsm_db *db, struct lsm_stats *s)
 			.bytes = sv->version->levels[l].bytes,
 			.compact_read_bytes = counted(db->level_read[l]),
 			.compact_written_bytes = counted(db->level_written[l]),
+			.score = level_score(db, sv->version, l),
 		};
 		s->disk_bytes += s->levels[l].bytes;
 	}
@@ -77,6 +88,65 @@ void lsm_get_stats(struct lsm_db *db, struct lsm_stats *ret)
 
 #define MIB(bytes) ((double)(bytes) / (1 << 20))
 
+static void duration_to_text(uint64_t ns, struct buf *t)
+{
+	static const struct {
+		uint64_t ns;
+		const char *name;
+	} units[] = { { 1000000000, "s" }, { 1000000, "ms" }, { 1000, "us" } };
+
+	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
+		if (ns >= units[i].ns) {
+			text_add(t, " %7.3g%-2s", (double)ns / (double)units[i].ns, units[i].name);
+			return;
+		}
+	}
+	text_add(t, " %7lluns", (unsigned long long)ns);
+}
+
+static void latencies_to_text(struct lsm_db *db, struct buf *t)
+{
+	static const char *const names[LSM_HISTOGRAMS] = {
+		[LSM_HISTOGRAM_GET] = "get",
+		[LSM_HISTOGRAM_WRITE] = "write",
+		[LSM_HISTOGRAM_SYNC] = "sync",
+		[LSM_HISTOGRAM_FLUSH] = "flush",
+		[LSM_HISTOGRAM_COMPACTION] = "compaction",
+		[LSM_HISTOGRAM_STALL] = "stall",
+	};
+
+	text_add(t, "timed           count      mean       p50       p90       p99     p99.9       max\n");
+	for (int i = 0; i < LSM_HISTOGRAMS; i++) {
+		struct lsm_histogram_summary s;
+
+		if (lsm_get_histogram(db, (enum lsm_histogram)i, &s) || !s.count)
+			continue;
+		text_add(t, "%-10s %10llu", names[i], (unsigned long long)s.count);
+		duration_to_text(s.mean_ns, t);
+		duration_to_text(s.p50_ns, t);
+		duration_to_text(s.p90_ns, t);
+		duration_to_text(s.p99_ns, t);
+		duration_to_text(s.p999_ns, t);
+		duration_to_text(s.max_ns, t);
+		text_add(t, "\n");
+	}
+}
+
+/* The last column is what a user's byte costs in writes to the level; with the log's, they add up to all of it. */
+static void levels_to_text(const struct lsm_stats *s, struct buf *t)
+{
+	text_add(t, "level  tables      MiB  score   read MiB  written MiB   amp\n");
+	for (unsigned l = 0; l < LSM_LEVELS; l++) {
+		uint64_t written = s->levels[l].compact_written_bytes + (l ? 0 : s->flush_bytes_written);
+
+		if (s->levels[l].tables || written)
+			text_add(t, "%5u %7llu %8.1f %6.2f %10.1f %12.1f %5.2f\n", l,
+				 (unsigned long long)s->levels[l].tables, MIB(s->levels[l].bytes), s->levels[l].score,
+				 MIB(s->levels[l].compact_read_bytes), MIB(written),
+				 s->user_bytes ? (double)written / (double)s->user_bytes : 0.0);
+	}
+}
+
 char *lsm_stats_text(struct lsm_db *db)
 {
 	struct buf t = { 0 };
@@ -110,12 +180,7 @@ char *lsm_stats_text(struct lsm_db *db)
 		 (unsigned long long)s.filter_useful);
 	text_add(&t, "recovery    %llu records in %.3f s\n", (unsigned long long)s.recovered_records,
 		 (double)s.recovery_us / 1e6);
-	text_add(&t, "level  tables      MiB   read MiB  written MiB\n");
-	for (unsigned l = 0; l < LSM_LEVELS; l++) {
-		if (s.levels[l].tables || s.levels[l].compact_written_bytes)
-			text_add(&t, "%5u %7llu %8.1f %10.1f %12.1f\n", l, (unsigned long long)s.levels[l].tables,
-				 MIB(s.levels[l].bytes), MIB(s.levels[l].compact_read_bytes),
-				 MIB(s.levels[l].compact_written_bytes));
-	}
+	latencies_to_text(db, &t);
+	levels_to_text(&s, &t);
 	return text_finish(&t);
 }

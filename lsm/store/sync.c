@@ -208,7 +208,7 @@ static uint64_t patience_us(const struct lsm_db *db)
  */
 int sync_to(struct lsm_db *db, uint64_t lsn)
 {
-	uint64_t round, patience = 0, until = 0;
+	uint64_t round, patience, until = 0, start = env_now_ns(db->env);
 	int rc = LSM_OK;
 
 	count(db->syncs_asked, 1);
@@ -233,6 +233,7 @@ int sync_to(struct lsm_db *db, uint64_t lsn)
 	if (round == db->sync_rounds)
 		db->sync_waiting--; /* a round that was under way covered it */
 	mutex_unlock(&db->sync);
+	observe_since(db, LSM_HISTOGRAM_SYNC, start);
 	return rc;
 }
 

@@ -50,7 +50,7 @@ void delay_update(struct lsm_db *db, const struct superversion *sv)
 static void delay(struct lsm_db *db, uint64_t bytes)
 {
 	static _Thread_local uint64_t owed_ps;
-	uint64_t each = atomic_load_explicit(&db->delay_ps_per_byte, memory_order_relaxed), us;
+	uint64_t each = atomic_load_explicit(&db->delay_ps_per_byte, memory_order_relaxed), us, start;
 
 	if (!each)
 		return;
@@ -63,7 +63,9 @@ static void delay(struct lsm_db *db, uint64_t bytes)
 		us = 50000;
 	count(db->delays, 1);
 	count(db->delay_us, us);
+	start = env_now_ns(db->env);
 	db->env->ops->sleep_us(db->env, us);
+	observe_since(db, LSM_HISTOGRAM_STALL, start);
 }
 
 /* ---- memtables ---- */
@@ -71,7 +73,7 @@ static void delay(struct lsm_db *db, uint64_t bytes)
 /* Waits until another memtable may be put in line. commit and tree lock. */
 static int wait_for_room(struct lsm_db *db, bool now)
 {
-	uint64_t start = env_now_us(db->env);
+	uint64_t start = env_now_ns(db->env);
 	bool waited = false;
 
 	while (atomic_load(&db->current)->imm_n + 2 > db->options.memtables_max) {
@@ -87,7 +89,8 @@ static int wait_for_room(struct lsm_db *db, bool now)
 	}
 	if (waited) {
 		count(db->delays, 1);
-		count(db->delay_us, env_now_us(db->env) - start);
+		count(db->delay_us, (env_now_ns(db->env) - start) / 1000);
+		observe_since(db, LSM_HISTOGRAM_STALL, start);
 	}
 	return LSM_OK;
 }
@@ -298,6 +301,7 @@ static int put_large(struct lsm_db *db, struct lsm_slice key, struct lsm_slice v
 int lsm_put(struct lsm_db *db, struct lsm_slice key, struct lsm_slice value, unsigned flags)
 {
 	const struct batch_op op = { ENTRY_PUT, key, value };
+	uint64_t start = sample_begin(db, LSM_HISTOGRAM_WRITE);
 	int rc = check_flags(flags);
 
 	if (!rc)
@@ -308,18 +312,25 @@ int lsm_put(struct lsm_db *db, struct lsm_slice key, struct lsm_slice value, uns
 	if (rc)
 		return rc;
 	if (value.size >= db->options.blob_direct_bytes)
-		return put_large(db, key, value, flags);
-	return commit_op(db, &op, key.size + value.size, 0, flags);
+		rc = put_large(db, key, value, flags);
+	else
+		rc = commit_op(db, &op, key.size + value.size, 0, flags);
+	sample_end(db, LSM_HISTOGRAM_WRITE, start);
+	return rc;
 }
 
 int lsm_delete(struct lsm_db *db, struct lsm_slice key, unsigned flags)
 {
 	const struct batch_op op = { .type = ENTRY_DELETE, .key = key };
+	uint64_t start = sample_begin(db, LSM_HISTOGRAM_WRITE);
 	int rc = check_flags(flags);
 
 	if (!rc)
 		rc = check_key(key);
-	return rc ? rc : commit_op(db, &op, key.size, 0, flags);
+	if (!rc)
+		rc = commit_op(db, &op, key.size, 0, flags);
+	sample_end(db, LSM_HISTOGRAM_WRITE, start);
+	return rc;
 }
 
 static int check_range(struct lsm_slice begin, struct lsm_slice end)
@@ -347,6 +358,7 @@ int lsm_write(struct lsm_db *db, struct lsm_batch *batch, unsigned flags)
 {
 	uint8_t head[VARINT_BYTES_MAX];
 	struct commit c = { .batch = &batch->batch, .count = batch->batch.count, .large_bytes = batch->large_bytes };
+	uint64_t start = sample_begin(db, LSM_HISTOGRAM_WRITE);
 	int rc = check_flags(flags);
 
 	if (!rc && batch->db != db)
@@ -358,7 +370,9 @@ int lsm_write(struct lsm_db *db, struct lsm_batch *batch, unsigned flags)
 	c.pieces[0] = slice_of(head, put_varint(head, c.count));
 	c.pieces[1] = buf_slice(&batch->batch.ops);
 	c.pieces_n = 2;
-	return commit(db, &c, batch->batch.user_bytes, flags);
+	rc = commit(db, &c, batch->batch.user_bytes, flags);
+	sample_end(db, LSM_HISTOGRAM_WRITE, start);
+	return rc;
 }
 
 /* ---- batches ---- */

@@ -264,9 +264,9 @@ static void fault_unlock(struct env *e, struct env_lock *lock)
 	real_env(e)->ops->unlock(real_env(e), lock);
 }
 
-static uint64_t fault_now_us(struct env *e)
+static uint64_t fault_now_ns(struct env *e)
 {
-	return env_now_us(real_env(e));
+	return env_now_ns(real_env(e));
 }
 
 static void fault_sleep_us(struct env *e, uint64_t us)
@@ -295,7 +295,7 @@ static const struct env_ops fault_ops = {
 	.list = fault_list,
 	.lock = fault_lock,
 	.unlock = fault_unlock,
-	.now_us = fault_now_us,
+	.now_ns = fault_now_ns,
 	.sleep_us = fault_sleep_us,
 	.thread_start = fault_thread_start,
 	.thread_join = fault_thread_join,
