@@ -16,6 +16,7 @@ static const struct verb verbs[] = {
 	{ "rm", "STORE PATH...", "remove files; with -r directories, too", verb_rm },
 	{ "ls", "STORE [PATH]", "list a directory", verb_ls },
 	{ "stat", "STORE [PATH]", "show figures of a file, or of the store", verb_stat },
+	{ "dump", "FILE", "show what is in a file of a store", verb_dump },
 };
 
 #define N_VERBS (sizeof(verbs) / sizeof(verbs[0]))

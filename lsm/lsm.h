@@ -367,6 +367,35 @@ LSM_API LSM_CHECK_RESULT int lsm_get_histogram(struct lsm_db *db, enum lsm_histo
 /* The same as text, with percentiles and the table of levels, for people. The caller frees it with free(). NULL: no memory. */
 LSM_API char *lsm_stats_text(struct lsm_db *db);
 
+/* ---------------------------------------------------------------------------------------------------------------
+ * Looking into files
+ */
+
+enum lsm_dump_kind {
+	LSM_DUMP_ANY = 0, /* what the file says of itself, else what its name says */
+	LSM_DUMP_WAL,
+	LSM_DUMP_TABLE,
+	LSM_DUMP_MANIFEST,
+	LSM_DUMP_BLOB,
+	LSM_DUMP_TEXT, /* CURRENT, OPTIONS */
+};
+
+/* Flags of lsm_dump(). */
+#define LSM_DUMP_FULL (1u << 0) /* keys and values whole; else 48 bytes of each are shown */
+#define LSM_DUMP_KEYS (1u << 1) /* of values only the size */
+#define LSM_DUMP_HEX (1u << 2)  /* keys and values as hexadecimal digits; else as text with \xNN in it */
+
+/*
+ * Shows one file of a store as lines of text (without a newline), each given to `line`, whose non-zero code ends the dump
+ * and is returned. The store may be open or not, here or elsewhere: the file is only read; of one that is being written,
+ * what is there so far. Keys and values are escaped, so that a line is a line.
+ * What is damaged gets a line that begins with "DAMAGED at byte N:", and the dump goes on behind it where that can be; then
+ * LSM_CORRUPT is returned in the end. The torn end of a log is no damage.
+ * Errors: LSM_INVALID (the kind can't be told), LSM_CORRUPT, LSM_UNSUPPORTED, LSM_IO, LSM_NO_MEMORY.
+ */
+LSM_API LSM_CHECK_RESULT int lsm_dump(enum lsm_dump_kind kind, const char *path, uint32_t flags,
+				      int (*line)(void *ctx, const char *text), void *ctx);
+
 #ifdef __cplusplus
 }
 #endif

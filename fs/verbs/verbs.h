@@ -19,6 +19,7 @@ int verb_put(int argc, char **argv);
 int verb_rm(int argc, char **argv);
 int verb_ls(int argc, char **argv);
 int verb_stat(int argc, char **argv);
+int verb_dump(int argc, char **argv);
 
 /* As mount.lsmfs and mount.fuse.lsmfs, which mount(8) calls: STORE DIR [-sfnvwr] [-N namespace] [-o options]
  * [-t type]. */

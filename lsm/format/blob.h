@@ -57,4 +57,16 @@ int blob_read(struct env_file *f, const struct blob_ptr *ptr, uint64_t offset, v
 /* Verifies the record's header and all chunks of its value (used for the unsynced end of the log). */
 int blob_verify(struct env_file *f, const struct blob_ptr *ptr);
 
+/* For tools: a record that was met, or the end of the file. */
+struct blob_found {
+	struct blob_ptr ptr; /* the whole value; at the end only the offset, which is the file's size */
+	uint64_t skipped;    /* bytes in front of it that belong to no record */
+	bool is_end;
+	int code; /* what blob_verify() says; lsm_last_error() tells more */
+};
+
+/* Calls fn for each record of a segment, damaged or not, and for bytes behind the last one; its non-zero code ends the
+ * scan and is returned. LSM_IO, LSM_NO_MEMORY. */
+int blob_scan(struct env_file *f, uint64_t segment, int (*fn)(void *ctx, const struct blob_found *found), void *ctx);
+
 #endif

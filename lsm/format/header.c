@@ -34,7 +34,8 @@ int file_header_decode(const void *p, const char *magic, const char *file, uint6
 	uint32_t incompatible;
 
 	if (memcmp(b, magic, FILE_MAGIC_BYTES))
-		return status_corrupt(file, offset, "%s does not begin with %s", file, magic);
+		return status_corrupt(file, offset, "%s does not begin with %.*s", file,
+				      (int)strcspn(magic, "\r\n"), magic);
 	if (get_u64(b + AT_CHECKSUM) != hash64(b, AT_CHECKSUM, 0))
 		return status_corrupt(file, offset, "the checksum of the header of %s is wrong", file);
 	if (get_u32(b + AT_VERSION) != VERSION)

@@ -257,3 +257,50 @@ int log_read(struct env *env, const char *path, uint64_t number, int (*fn)(void 
 	free(data);
 	return rc;
 }
+
+/* ---------------------------------------------------------------------------------------------------------------
+ * For tools
+ */
+
+int log_read_number(struct env *env, const char *path, uint64_t *ret_number)
+{
+	uint8_t bytes[FILE_HEADER_BYTES];
+	struct env_file *f = NULL;
+	struct file_header h;
+	int rc = env_open(env, path, ENV_OPEN_READ, &f);
+
+	if (!rc)
+		rc = file_read_exact(f, 0, bytes, sizeof(bytes));
+	if (!rc)
+		rc = file_header_decode(bytes, magic, path, 0, &h);
+	file_close(f);
+	if (!rc)
+		*ret_number = h.number;
+	return rc;
+}
+
+int log_scan(struct env *env, const char *path, uint64_t number, int (*fn)(void *ctx, const struct log_copy *copy),
+	     void *ctx, uint64_t *ret_bytes)
+{
+	struct log_reader r = { .path = path, .number = number };
+	struct log_copy copy = { .offset = FILE_HEADER_BYTES };
+	uint8_t *data = NULL;
+	int rc = file_load(env, path, &data, &r.size);
+
+	if (rc)
+		return rc;
+	r.data = data;
+	while (!rc && copy.offset < r.size) {
+		if (!copy_parse(&r, copy.offset, &copy.index, &copy.record)) {
+			copy.offset += 8;
+			continue;
+		}
+		copy.end = copy.offset + RECORD_HEADER_BYTES + padded(copy.record.size);
+		rc = fn(ctx, &copy);
+		copy.offset = copy.end;
+	}
+	free(data);
+	if (!rc)
+		*ret_bytes = r.size;
+	return rc;
+}

@@ -42,4 +42,18 @@ struct log_end {
 int log_read(struct env *env, const char *path, uint64_t number, int (*fn)(void *ctx, struct lsm_slice record),
 	     void *ctx, struct log_end *ret_end);
 
+/* A copy of a record, as it stands in the file. */
+struct log_copy {
+	uint64_t offset, end; /* bytes of the file */
+	uint64_t index;       /* of the record */
+	struct lsm_slice record;
+};
+
+/* The number in the header of the file `path`. LSM_CORRUPT, LSM_UNSUPPORTED, LSM_IO. */
+int log_read_number(struct env *env, const char *path, uint64_t *ret_number);
+/* For tools: calls fn for each copy that checks, whatever is damaged or missing before or behind it; its non-zero code
+ * ends the scan and is returned. The header isn't looked at. `*ret_bytes` is the file's size. LSM_IO, LSM_NO_MEMORY. */
+int log_scan(struct env *env, const char *path, uint64_t number, int (*fn)(void *ctx, const struct log_copy *copy),
+	     void *ctx, uint64_t *ret_bytes);
+
 #endif

@@ -91,9 +91,14 @@ void table_footer_encode(uint8_t bytes[static TABLE_FOOTER_BYTES], const struct 
 	memcpy(bytes + AT_MAGIC, footer_magic, sizeof(footer_magic));
 }
 
+uint64_t table_footer_number(const uint8_t bytes[static TABLE_FOOTER_BYTES])
+{
+	return get_u64(bytes + AT_FILE_NUMBER);
+}
+
 static int footer_check(const uint8_t *bytes, uint64_t file_number, uint64_t offset, const char *file)
 {
-	uint64_t found_number = get_u64(bytes + AT_FILE_NUMBER);
+	uint64_t found_number = table_footer_number(bytes);
 
 	if (memcmp(bytes + AT_MAGIC, footer_magic, sizeof(footer_magic)))
 		return status_corrupt(file, offset, "%s does not end as a table does", file);

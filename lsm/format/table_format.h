@@ -36,6 +36,8 @@ struct table_footer {
 /* The footer that stands at `offset` of the file. */
 void table_footer_encode(uint8_t bytes[static TABLE_FOOTER_BYTES], const struct table_footer *f, uint64_t file_number,
 			 uint64_t offset);
+/* The file number that the footer names, true or not. */
+uint64_t table_footer_number(const uint8_t bytes[static TABLE_FOOTER_BYTES]);
 /* LSM_CORRUPT, LSM_UNSUPPORTED. */
 int table_footer_decode(const uint8_t bytes[static TABLE_FOOTER_BYTES], uint64_t file_number, uint64_t offset,
 			const char *file, struct table_footer *ret);

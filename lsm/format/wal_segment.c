@@ -5,6 +5,8 @@
 #include <stdatomic.h>
 #include <stdio.h>
 
+#include "lsm/base/text.h"
+
 static const char magic[] = "LSMWAL\r\n";
 
 enum { OWN_START_LSN, OWN_SIZE, OWN_PREVIOUS };
@@ -132,6 +134,30 @@ static int header_values_check(const char *path, uint64_t offset, const struct f
 	return LSM_OK;
 }
 
+int wal_header_decode(const uint8_t *p, const char *path, uint64_t offset, struct wal_segment *ret)
+{
+	struct file_header h;
+	int rc = file_header_decode(p, magic, path, offset, &h);
+
+	if (!rc)
+		rc = header_values_check(path, offset, &h);
+	if (rc)
+		return rc;
+	ret->number = h.number;
+	ret->start_lsn = ret->end_lsn = h.own[OWN_START_LSN];
+	ret->size = h.own[OWN_SIZE];
+	ret->previous = h.own[OWN_PREVIOUS];
+	return LSM_OK;
+}
+
+void wal_segment_to_text(const struct wal_segment *s, struct buf *ret)
+{
+	text_add(ret, "segment %llu: from LSN %llu, %llu bytes", (unsigned long long)s->number,
+		 (unsigned long long)s->start_lsn, (unsigned long long)s->size);
+	if (s->previous)
+		text_add(ret, ", continues segment %llu", (unsigned long long)s->previous);
+}
+
 /*
  * Finds the header in its two copies. A kill or a power cut while they are rewritten leaves one of the segment's former
  * life beside one of the new: the higher number is the newer.
@@ -139,36 +165,26 @@ static int header_values_check(const char *path, uint64_t offset, const struct f
 static int header_choose(struct wal_segment *s, const uint8_t *block)
 {
 	const char *path = s->file->path;
-	struct file_header best = { 0 };
 	bool zero = false;
 	int failed = LSM_OK;
 
 	for (uint64_t at = 0; at < WAL_HEADER_BYTES; at += WAL_HEADER_COPY_BYTES) {
-		struct file_header h;
+		struct wal_segment h = { 0 };
 		int rc;
 
 		if (all_zero(block + at, FILE_HEADER_BYTES)) {
 			zero = true;
 			continue;
 		}
-		rc = file_header_decode(block + at, magic, path, at, &h);
-		if (!rc)
-			rc = header_values_check(path, at, &h);
+		rc = wal_header_decode(block + at, path, at, &h);
 		if (rc == LSM_UNSUPPORTED)
 			return rc;
 		if (rc)
 			failed = rc;
-		else if (h.number > best.number)
-			best = h;
+		else if (h.number > s->number)
+			(void)wal_header_decode(block + at, path, at, s);
 	}
-	if (!best.number)
-		return zero ? LSM_OK : failed;
-	s->number = best.number;
-	s->start_lsn = best.own[OWN_START_LSN];
-	s->size = best.own[OWN_SIZE];
-	s->previous = best.own[OWN_PREVIOUS];
-	s->end_lsn = s->start_lsn;
-	return LSM_OK;
+	return s->number || zero ? LSM_OK : failed;
 }
 
 /* A file without a whole header block is one whose making was cut short. */

@@ -61,6 +61,13 @@ void wal_record_write(uint8_t *p, uint64_t seed, uint64_t trailer, const struct 
 /* The greatest durable LSN told by the marks in bytes [from, end) of the segment, which are at `p`; 0: none. */
 uint64_t wal_marks_scan(const uint8_t *p, uint64_t from, uint64_t end, const struct wal_segment *s);
 
+/* One copy of a segment's header, found at `offset` of the file `path`, into number, start, size and predecessor of *ret.
+ * LSM_CORRUPT, LSM_UNSUPPORTED. */
+int wal_header_decode(const uint8_t *p, const char *path, uint64_t offset, struct wal_segment *ret);
+
+/* "segment 7: from LSN 4096, 1048576 bytes, continues segment 6" */
+void wal_segment_to_text(const struct wal_segment *s, struct buf *ret);
+
 /* "wal-0012" to 12. */
 bool wal_slot_parse(const char *name, unsigned *ret_slot);
 

@@ -51,7 +51,7 @@ help_and_version()
 	local verb
 	"$LSMFS" --help | grep -q mount
 	"$LSMFS" --version | grep -qE '[0-9]+\.[0-9]+\.[0-9]+'
-	for verb in mount umount get put rm ls stat; do
+	for verb in mount umount get put rm ls stat dump; do
 		"$LSMFS" "$verb" --help | grep -q "$verb"
 	done
 	"$LSMFS" mount --help | grep -q 'memory='
@@ -340,9 +340,34 @@ relative_and_linked_paths()
 	[ "$("$LSMFS" get sl both)" = offline ]
 }
 
+# Each file of a store can be looked into, mounted or not; damage is named, and the rest shown.
+dumps()
+{
+	local file
+	mount_in_background d m
+	echo content-of-a-file >m/dumped
+	"$LSMFS" dump --wal --full d/wal-0000 >out
+	grep -q 'content-of-a-file' out
+	"$LSMFS" umount m
+	for file in d/CURRENT d/*.manifest d/wal-*; do
+		"$LSMFS" dump "$file" >out
+		[ -s out ]
+	done
+	"$LSMFS" dump --manifest --hex d/*.manifest >out
+	grep -q 'record 0' out
+	refused 'kind' "$LSMFS" dump d/LOCK
+	refused 'none' "$LSMFS" dump d/none
+	refused 'usage|help' "$LSMFS" dump
+	printf X | dd of=d/CURRENT bs=1 seek=8 conv=notrunc status=none
+	refused 'CURRENT.*checksum' "$LSMFS" dump d/CURRENT
+	grep -q DAMAGED "$work/out"
+	rm -r d
+}
+
 point "help and version" help_and_version
 point "wrong commands" wrong_commands
 point "put, get, ls, stat, rm" round_trip
+point "dump" dumps
 point "offline and mounted agree" offline_and_mounted_agree
 point "ls sorts as ls(1) does" sorted_as_ls_does
 point "rm -r of . and .. is refused" dots_are_not_removed
