@@ -94,6 +94,11 @@ struct lsm_slice {
 
 enum lsm_compression { LSM_COMPRESS_NONE = 0, LSM_COMPRESS_LZ4 = 1, LSM_COMPRESS_ZSTD = 2 };
 
+enum lsm_log_level {
+	LSM_LOG_NOTICE = 1, /* what a person should know: recovery, what a crash left, errors, a store that turns read-only */
+	LSM_LOG_ALL = 2,    /* also open, close, flushes, compactions, stalls, manifests, each with its reason */
+};
+
 /* lsm_options.flags */
 #define LSM_OPEN_CREATE (1u << 0)    /* make the store when the directory is missing or empty */
 #define LSM_OPEN_EXCLUSIVE (1u << 1) /* with LSM_OPEN_CREATE: fail with LSM_EXISTS when there is one */
@@ -123,10 +128,11 @@ struct lsm_options {
 	uint32_t threads;            /* background compaction threads beside the flush thread; default 1, at most 16 */
 	/* enum lsm_compression + 1 for each level; 0 means the default: LZ4 above, zstd in the last level. */
 	uint8_t level_compression[LSM_LEVELS];
-	/* Called with one line for each event worth telling (recovery, corruption, errors), from any thread, never
-	 * under a lock of the library. NULL: no log. */
+	/* Called with one line for each event, a word and then key=value, from any thread, never under a lock of the
+	 * library. NULL: no log. */
 	void (*log)(void *ctx, const char *line);
 	void *log_ctx;
+	uint32_t log_level; /* enum lsm_log_level; 0: LSM_LOG_NOTICE */
 	/* For tests: another implementation of the system calls (lsm/env/env.h). NULL: posix. */
 	struct env *env;
 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <stdlib.h>
 
-#include "lsm/store/db.h"
+#include "lsm/store/event.h"
 #include "lsm/tree/merge_iter.h"
 
 /* ---- what flush and compaction have in common ---- */
@@ -30,7 +30,7 @@ static int edit_add_outputs(struct edit *e, const struct build_output *out, unsi
 static void log_failure(struct lsm_db *db, const char *what, int rc)
 {
 	if (rc && !atomic_load(&db->closing))
-		db_log(db, "%s failed: %s", what, lsm_last_error()->message);
+		event_failure(db, what);
 }
 
 /* ---- flush ---- */
@@ -75,6 +75,8 @@ static int flush_memtable(struct lsm_db *db, struct superversion *sv, struct mem
 		count(db->flush_bytes_written, out.written_bytes);
 		rc = install(db, &e, 1);
 	}
+	if (!rc)
+		event_flush(db, m, &out);
 out:
 	edit_done(&e);
 	build_output_done(&out, rc && !atomic_load(&db->failed));
@@ -150,25 +152,16 @@ static int flush_once(struct lsm_db *db)
 	return rc;
 }
 
-/* Whoever met the failure may have held locks: the log is told from here. */
-static void log_db_failure(struct lsm_db *db, bool *told)
-{
-	if (*told || !atomic_load(&db->failed))
-		return;
-	db_log(db, "the store is read-only from now on: %s", db->failure.message);
-	*told = true;
-}
-
 static void flush_thread(void *ctx)
 {
 	struct lsm_db *db = ctx;
 	struct idle idle = { 0 };
-	bool told = false;
+	struct told told = { .manifest = counted(db->manifest_begun) };
 
 	while (!atomic_load(&db->closing)) {
 		bool waiting, wait = true;
 
-		log_db_failure(db, &told);
+		events_tell(db, &told);
 		mutex_lock(&db->lock);
 		waiting = atomic_load(&db->current)->imm_n > 0 && !atomic_load(&db->failed);
 		mutex_unlock(&db->lock);
@@ -186,7 +179,7 @@ static void flush_thread(void *ctx)
 				idle_flush(db, &idle);
 		}
 	}
-	log_db_failure(db, &told);
+	events_tell(db, &told);
 }
 
 /* ---- compaction ---- */
@@ -419,6 +412,8 @@ int job_run(struct lsm_db *db, struct job *j, struct version *version)
 		count_job(db, j, &out);
 	if (!rc && !j->move)
 		observe_since(db, LSM_HISTOGRAM_COMPACTION, start);
+	if (!rc)
+		event_job(db, j, &out, start);
 	edit_done(&e);
 	build_output_done(&out, rc && !atomic_load(&db->failed));
 	return rc;
@@ -431,7 +426,7 @@ static bool compact_once(struct lsm_db *db)
 	struct segment_info *infos = NULL;
 	struct job j = { 0 };
 	bool found = false;
-	char text[160];
+	char text[256];
 	size_t n = 0;
 	int rc = segment_infos(db, &infos, &n);
 

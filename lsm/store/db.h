@@ -121,6 +121,14 @@ struct lsm_db {
 	_Atomic uint64_t delay_ps_per_byte; /* back-pressure now: picoseconds that a written byte costs */
 	_Atomic int64_t charged_bytes;      /* of memtables, in the cache's budget */
 
+	/* For the log; see event.h. */
+	bool ending; /* lsm_close() has begun */
+	struct {
+		uint64_t first_segment; /* of a memtable that was switched */
+		unsigned reason;        /* enum flush_reason */
+	} switched[MEMTABLES_MAX];      /* the newest first; tree lock */
+	_Atomic uint64_t room_waits, room_wait_us; /* writers that waited for a flush */
+	_Atomic uint64_t manifest_begun;           /* number of the last manifest that was begun */
 	uint64_t flush_start_ns; /* of the flush that is going on; the flush thread's */
 
 	struct env_thread *threads[17];
@@ -167,7 +175,14 @@ static inline void sample_end(struct lsm_db *db, enum lsm_histogram which, uint6
 		observe_since(db, which, start_ns);
 }
 
+/* A write had to wait for a flush since `start_ns`. */
+void note_room_wait(struct lsm_db *db, uint64_t start_ns);
+
 /* event.c */
+
+/* The memtable is about to be switched. commit and tree lock. */
+void flush_reason_note(struct lsm_db *db, bool idle);
+/* A line of what the log is always told (LSM_LOG_NOTICE). Under no lock. */
 void db_log(struct lsm_db *db, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* superversion.c */

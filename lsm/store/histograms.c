@@ -8,6 +8,13 @@ void observe_since(struct lsm_db *db, enum lsm_histogram which, uint64_t start_n
 	histogram_add(&db->histograms[which], env_now_ns(db->env) - start_ns);
 }
 
+void note_room_wait(struct lsm_db *db, uint64_t start_ns)
+{
+	count(db->room_waits, 1);
+	count(db->room_wait_us, (env_now_ns(db->env) - start_ns) / 1000);
+	observe_since(db, LSM_HISTOGRAM_STALL, start_ns);
+}
+
 int lsm_get_histogram(struct lsm_db *db, enum lsm_histogram which, struct lsm_histogram_summary *ret)
 {
 	struct histogram *now;

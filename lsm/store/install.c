@@ -21,6 +21,7 @@ static int replace_manifest(struct lsm_db *db, const struct edit *e, struct vers
 	if (rc)
 		return unknown ? db_fail(db) : rc;
 	db->manifest = m;
+	atomic_store(&db->manifest_begun, number);
 	if (old) {
 		store_file_path(path, db->dir, STORE_MANIFEST, manifest_number(old));
 		env_discard(db->env, path);

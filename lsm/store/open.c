@@ -2,7 +2,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "lsm/store/db.h"
+#include "lsm/store/event.h"
 #include "lsm/store/options.h"
 
 /* ---- what is in the directory ---- */
@@ -218,6 +218,7 @@ static int start(struct lsm_db *db, const struct lsm_options *given)
 		return rc;
 	segments_delete_dead(db->segments, true);
 	allow_prefetch(db);
+	event_open(db);
 	return db->read_only ? LSM_OK : background_start(db);
 }
 
@@ -278,14 +279,16 @@ int lsm_close(struct lsm_db *db)
 
 	if (!db)
 		return LSM_OK;
+	db->ending = true;
 	if (!db->read_only) {
 		rc = lsm_sync(db);
 		/* All is durable by the log; a flush that fails takes nothing away. */
 		if (!rc && worth_closing_flush(db) && lsm_flush(db))
-			db_log(db, "the log stays, to be replayed: %s", lsm_last_error()->message);
+			event_failure(db, "flush at close; the log stays, to be replayed");
 	}
 	first = *lsm_last_error();
 	background_stop(db);
+	event_close(db, rc);
 	destroy(db, !db->read_only && !rc);
 	return rc ? status_adopt(&first) : LSM_OK;
 }

@@ -30,6 +30,8 @@ static uint64_t compression_default(const struct lsm_options *o, unsigned level)
 	return (level == LSM_LEVELS - 1 ? LSM_COMPRESS_ZSTD : LSM_COMPRESS_LZ4) + 1;
 }
 
+static const char *const log_levels[] = { "notice", "all", NULL };
+
 #define FIELD(field) #field, offsetof(struct lsm_options, field), sizeof(((struct lsm_options *)0)->field)
 
 /* What a default is computed from stands further up. */
@@ -66,6 +68,8 @@ static const struct option table[] = {
 	{ FIELD(level_compression), OPTION_WORD, .each_level = true, .kept = true, .compute = compression_default,
 	  .standard_text = "lz4, last level zstd", .min = 1, .words = compressions,
 	  .meaning = "for each level from 0 on; the last word goes on" },
+	{ FIELD(log_level), OPTION_WORD, .standard = LSM_LOG_NOTICE, .min = 1, .words = log_levels,
+	  .meaning = "what the log is told" },
 };
 
 const struct option *option_at(size_t i)

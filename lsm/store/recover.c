@@ -196,7 +196,7 @@ static int look_at(void *ctx, const char *name)
 	path = env_path(s->db->dir, name);
 	if (!path)
 		return status_no_memory(strlen(name));
-	db_log(s->db, "deleting %s, which a crash left behind", path);
+	db_log(s->db, "leftover file=\"%s\"", path);
 	env_discard(s->db->env, path);
 	free(path);
 	return LSM_OK;
@@ -297,7 +297,7 @@ int recover(struct lsm_db *db)
 	version_unref(state.version);
 	db->recovery_us = env_now_us(db->env) - start;
 	if (!rc && db->recovered_records)
-		db_log(db, "replayed %llu records of the log in %.3f s", (unsigned long long)db->recovered_records,
+		db_log(db, "recovery records=%llu seconds=%.3f", (unsigned long long)db->recovered_records,
 		       (double)db->recovery_us / 1e6);
 	return rc;
 }

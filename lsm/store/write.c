@@ -90,7 +90,7 @@ static int wait_for_room(struct lsm_db *db, bool now)
 	if (waited) {
 		count(db->delays, 1);
 		count(db->delay_us, (env_now_ns(db->env) - start) / 1000);
-		observe_since(db, LSM_HISTOGRAM_STALL, start);
+		note_room_wait(db, start);
 	}
 	return LSM_OK;
 }
@@ -120,6 +120,7 @@ int memtable_switch(struct lsm_db *db, bool now)
 		imm[i + 1] = old->imm[i];
 	rc = superversion_new(m, imm, old->imm_n + 1, old->version, &sv);
 	if (!rc) {
+		flush_reason_note(db, now);
 		superversion_set(db, sv);
 		db->mem = m; /* held by the superversion */
 		db->mem_large_bytes = 0;

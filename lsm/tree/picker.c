@@ -370,14 +370,17 @@ int pick_manual(const struct version *v, unsigned level, unsigned deepest, struc
 
 void job_to_text(const struct job *j, char *buf, size_t size)
 {
-	static const char *const reasons[] = { "level 0", "size", "tombstones", "garbage", "manual" };
+	static const char *const reasons[] = { "level0", "size", "tombstones", "garbage", "asked" };
 	uint64_t bytes = 0;
 
 	for (size_t i = 0; i < j->inputs_n; i++)
 		bytes += j->inputs[i]->props.file_bytes;
-	snprintf(buf, size, "%s level %u -> %u: %zu + %zu tables, %.1f MiB (%s)", j->move ? "move" : "compact",
-		 j->input_level, j->output_level, j->inputs_upper_n, j->inputs_n - j->inputs_upper_n,
-		 (double)bytes / (1 << 20), reasons[j->reason]);
+	snprintf(buf, size, "%s reason=%s from=%u to=%u tables=%zu+%zu bytes=%llu",
+		 j->move			? "move"
+		 : j->reason == JOB_GARBAGE ? "collect"
+					    : "compact",
+		 reasons[j->reason], j->input_level, j->output_level, j->inputs_upper_n,
+		 j->inputs_n - j->inputs_upper_n, (unsigned long long)bytes);
 }
 
 double picker_debt(const struct version *v, const struct picker_options *o)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "tests/bench/latency.h"
 
-void histogram_merge(struct histogram *to, const struct histogram *from)
+void latency_merge(struct histogram *to, const struct histogram *from)
 {
 	for (unsigned i = 0; i < HISTOGRAM_SIZE; i++)
 		to->counts[i] += from->counts[i];
@@ -18,7 +18,7 @@ static double bucket_middle(unsigned bucket)
 	return ((double)(bucket - (shift << HISTOGRAM_BITS)) + (shift ? 0.5 : 0)) * (double)(UINT64_C(1) << shift);
 }
 
-double histogram_quantile(const struct histogram *h, double part)
+double latency_quantile(const struct histogram *h, double part)
 {
 	uint64_t rank = (uint64_t)(part * (double)h->n), below = 0;
 

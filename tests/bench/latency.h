@@ -36,7 +36,7 @@ static inline uint64_t clock_ns(void)
 	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
 }
 
-static inline unsigned histogram_bucket(uint64_t ns)
+static inline unsigned latency_bucket(uint64_t ns)
 {
 	unsigned shift, bucket;
 
@@ -47,18 +47,18 @@ static inline unsigned histogram_bucket(uint64_t ns)
 	return bucket < HISTOGRAM_SIZE ? bucket : HISTOGRAM_SIZE - 1;
 }
 
-static inline void histogram_add(struct histogram *h, uint64_t ns, uint64_t weight)
+static inline void latency_add(struct histogram *h, uint64_t ns, uint64_t weight)
 {
-	h->counts[histogram_bucket(ns)] += weight;
+	h->counts[latency_bucket(ns)] += weight;
 	h->n += weight;
 	if (ns > h->max)
 		h->max = ns;
 }
 
-void histogram_merge(struct histogram *to, const struct histogram *from);
+void latency_merge(struct histogram *to, const struct histogram *from);
 
 /* The time that `part` of all took no longer than; the middle of its bucket. 0 when nothing was measured. */
-double histogram_quantile(const struct histogram *h, double part);
+double latency_quantile(const struct histogram *h, double part);
 
 struct timer {
 	struct histogram *histogram;
@@ -93,7 +93,7 @@ static inline void timer_end(struct timer *t)
 	if (t->left)
 		return;
 	t->last = clock_ns();
-	histogram_add(t->histogram, t->last - t->start, t->every);
+	latency_add(t->histogram, t->last - t->start, t->every);
 	t->window_ns += t->last - t->start;
 	if (++t->window_n == TIMER_WINDOW)
 		timer_window(t);

@@ -68,7 +68,7 @@ static void sum_up(struct run *r, const struct worker *workers, unsigned n, uint
 		result->operations += workers[i].operations;
 		if (workers[i].operations < limit && workers[i].timer.over)
 			result->cut = true;
-		histogram_merge(r->histogram, &workers[i].histogram);
+		latency_merge(r->histogram, &workers[i].histogram);
 	}
 	result->seconds = (double)(to - from) / 1e9;
 	if (result->cut && r->workload->flags & WORKLOAD_FILL)
@@ -112,7 +112,7 @@ void run_single(struct run *r, double seconds, uint64_t operations)
 {
 	r->outcome->result.seconds += seconds;
 	r->outcome->result.operations += operations;
-	histogram_add(r->histogram, (uint64_t)(seconds * 1e9), 1);
+	latency_add(r->histogram, (uint64_t)(seconds * 1e9), 1);
 }
 
 uint64_t run_count_entries(struct run *r)

@@ -33,9 +33,9 @@ struct job {
 
 static void times(struct result *ret, const struct histogram *h)
 {
-	ret->p50_ns = histogram_quantile(h, 0.5);
-	ret->p99_ns = histogram_quantile(h, 0.99);
-	ret->p999_ns = histogram_quantile(h, 0.999);
+	ret->p50_ns = latency_quantile(h, 0.5);
+	ret->p99_ns = latency_quantile(h, 0.99);
+	ret->p999_ns = latency_quantile(h, 0.999);
 	ret->max_ns = (double)h->max;
 }
 

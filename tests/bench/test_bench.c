@@ -254,15 +254,15 @@ static void quantiles_are_near(void **state)
 
 	(void)state;
 	assert_non_null(h);
-	assert_true(histogram_quantile(h, 0.5) == 0);
+	assert_true(latency_quantile(h, 0.5) == 0);
 	for (uint64_t ns = 1; ns <= 1000000; ns++)
-		histogram_add(h, ns, 1);
+		latency_add(h, ns, 1);
 	for (double part = 0.001; part < 1; part += 0.037) {
-		double got = histogram_quantile(h, part), expected = part * 1000000;
+		double got = latency_quantile(h, part), expected = part * 1000000;
 
 		assert_true(got > expected * 0.98 && got < expected * 1.02);
 	}
-	assert_true(h->max == 1000000 && histogram_quantile(h, 1) == 1000000);
+	assert_true(h->max == 1000000 && latency_quantile(h, 1) == 1000000);
 	free(h);
 }
 
@@ -272,12 +272,12 @@ static void every_time_has_a_bucket(void **state)
 
 	(void)state;
 	for (uint64_t ns = 0; ns < UINT64_C(1) << 42; ns += 1 + ns / 100) {
-		unsigned bucket = histogram_bucket(ns);
+		unsigned bucket = latency_bucket(ns);
 
 		assert_true(bucket >= last && bucket < HISTOGRAM_SIZE);
 		last = bucket;
 	}
-	assert_int_equal(histogram_bucket(UINT64_MAX), HISTOGRAM_SIZE - 1);
+	assert_int_equal(latency_bucket(UINT64_MAX), HISTOGRAM_SIZE - 1);
 }
 
 static void busy(uint64_t ns)
@@ -328,7 +328,7 @@ static void slow_operations_are_all_timed(void **state)
 	}
 	assert_int_equal(t.every, 1);
 	assert_int_equal(h->n, OPERATIONS);
-	assert_true(histogram_quantile(h, 0.01) >= 4900 && !t.over);
+	assert_true(latency_quantile(h, 0.01) >= 4900 && !t.over);
 	t.deadline = 1;
 	timer_begin(&t);
 	timer_end(&t);

@@ -88,6 +88,7 @@ static void options_choose(struct lsm_options *o, struct rng *rng)
 		.open_tables_max = (uint32_t)between(rng, 16, 100),
 		.threads = (uint32_t)between(rng, 1, 4),
 		.log = log_line,
+		.log_level = (uint32_t)between(rng, 1, 2),
 	};
 	o->blob_direct_bytes = o->blob_min_bytes + (uint32_t)power_between(rng, 0, 15);
 	for (int i = 0; i < LSM_LEVELS; i++)

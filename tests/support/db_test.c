@@ -40,6 +40,7 @@ int db_setup_closed(void **state)
 		.blob_direct_bytes = 8192,
 		.blob_segment_bytes = 512 << 10,
 		.log = log_line,
+		.log_level = LSM_LOG_ALL,
 	};
 	*state = t;
 	return 0;
