@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "lsm/base/text.h"
-#include "lsm/store/db.h"
+#include "lsm/store/text.h"
 
 /* As the picker sees it. */
 static double level_score(const struct lsm_db *db, const struct version *v, unsigned level)
@@ -147,6 +146,31 @@ static void levels_to_text(const struct lsm_stats *s, struct buf *t)
 	}
 }
 
+/* What keeps old versions alive, and where garbage is. */
+static void state_to_text(struct lsm_db *db, struct buf *t)
+{
+	struct superversion *sv = superversion_get(db);
+	struct segment_info *infos = NULL;
+	size_t n = 0;
+
+	text_add(t, "now         ");
+	superversion_to_text(sv, t);
+	superversion_unref(sv);
+	text_add(t, "\nheld        ");
+	snapshots_to_text(db, t);
+	text_add(t, "\n");
+	if (segment_infos(db, &infos, &n))
+		return;
+	for (size_t i = 0; i < n; i++) {
+		if (!segment_is_garbage(&db->picker, &infos[i]))
+			continue;
+		text_add(t, "garbage     ");
+		segment_info_to_text(&infos[i], t);
+		text_add(t, "\n");
+	}
+	free(infos);
+}
+
 char *lsm_stats_text(struct lsm_db *db)
 {
 	struct buf t = { 0 };
@@ -155,8 +179,8 @@ char *lsm_stats_text(struct lsm_db *db)
 
 	lsm_get_stats(db, &s);
 	written = s.log_bytes + s.flush_bytes_written + s.compact_bytes_written;
-	text_add(&t, "store       %s, sequence %llu, %llu snapshots%s\n", db->dir, (unsigned long long)s.sequence,
-		 (unsigned long long)s.snapshots, atomic_load(&db->failed) ? ", READ-ONLY after an error" : "");
+	text_add(&t, "store       %s, sequence %llu%s\n", db->dir, (unsigned long long)s.sequence,
+		 atomic_load(&db->failed) ? ", READ-ONLY after an error" : "");
 	if (atomic_load(&db->failed))
 		text_add(&t, "error       %s\n", db->failure.message);
 	text_add(&t, "disk        %.1f MiB: blobs %.1f MiB in %llu segments (%.1f MiB alive)\n", MIB(s.disk_bytes),
@@ -180,6 +204,7 @@ char *lsm_stats_text(struct lsm_db *db)
 		 (unsigned long long)s.filter_useful);
 	text_add(&t, "recovery    %llu records in %.3f s\n", (unsigned long long)s.recovered_records,
 		 (double)s.recovery_us / 1e6);
+	state_to_text(db, &t);
 	latencies_to_text(db, &t);
 	levels_to_text(&s, &t);
 	return text_finish(&t);

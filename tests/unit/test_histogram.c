@@ -180,6 +180,33 @@ static void test_store(void **state)
 	free(text);
 }
 
+/* The figures name what is in memory, which snapshots are held, and which segments are mostly garbage. */
+static void test_stats_text(void **state)
+{
+	struct lsm_snapshot *first = NULL, *second = NULL;
+	struct db_test *t = *state;
+	char *text;
+
+	put_bytes(t, key_n(1), 1, 20000);
+	put_bytes(t, key_n(2), 2, 20000);
+	assert_ok(lsm_flush(t->db));
+	assert_ok(lsm_snapshot_new(t->db, &first));
+	put(t, "a", "1");
+	assert_ok(lsm_snapshot_new(t->db, &second));
+	text = lsm_stats_text(t->db);
+	assert_non_null(text);
+	assert_non_null(strstr(text, "\nheld        2 snapshots, of sequence 2, 3\n"));
+	assert_non_null(strstr(text, "\nnow         memtable entries=1 deletes=0 "));
+	assert_non_null(strstr(text, ": 1 tables, "));
+	assert_null(strstr(text, "\ngarbage"));
+	free(text);
+	lsm_snapshot_free(t->db, first);
+	lsm_snapshot_free(t->db, second);
+	text = lsm_stats_text(t->db);
+	assert_non_null(strstr(text, "\nheld        0 snapshots\n"));
+	free(text);
+}
+
 /* Writers that have to wait for a flush are counted, and the longest wait is known. */
 static void test_stall(void **state)
 {
@@ -204,6 +231,7 @@ int main(void)
 		cmocka_unit_test_setup(test_percentiles, clear),
 		cmocka_unit_test_setup(test_threads, clear),
 		cmocka_unit_test_setup_teardown(test_store, db_setup, db_teardown),
+		cmocka_unit_test_setup_teardown(test_stats_text, db_setup, db_teardown),
 		cmocka_unit_test_setup_teardown(test_stall, db_setup, db_teardown),
 	};
 	return cmocka_run_group_tests_name("histogram", tests, NULL, NULL);
