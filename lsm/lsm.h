@@ -47,7 +47,7 @@ extern "C" {
 
 enum lsm_code {
 	LSM_OK = 0,
-	LSM_NOT_FOUND = -1,   /* the key is not in the store, at that snapshot */
+	LSM_NOT_FOUND = -1,   /* no such key in the store, at that snapshot; no such name */
 	LSM_CORRUPT = -2,     /* a checksum or a structure on disk is wrong; lsm_last_error() names file and offset */
 	LSM_IO = -3,          /* the kernel refused or failed an operation on a file */
 	LSM_NO_SPACE = -4,    /* the disk (or quota) is full; reads go on, writes work again when there is room */
@@ -57,7 +57,7 @@ enum lsm_code {
 	LSM_READ_ONLY = -8,   /* the store was opened read-only, or turned so after a failed write or sync of the log */
 	LSM_UNSUPPORTED = -9, /* the store was written with a format feature that this version doesn't know */
 	LSM_NOT_STORE = -10,  /* the directory is missing, or holds something else than a store */
-	LSM_EXISTS = -11,     /* a store is there already and the options asked for a new one */
+	LSM_EXISTS = -11,     /* what was to be made anew is there already: a store, a directory, a snapshot's name */
 };
 
 /* What the last failed call of the calling thread met. */
@@ -260,9 +260,36 @@ LSM_API LSM_CHECK_RESULT int lsm_sync(struct lsm_db *db);
  */
 
 /* A snapshot is the store as it is now; it keeps old versions of keys from being dropped, and costs nothing else.
- * It does not outlive the process. */
+ * It does not outlive the process; a named one does, below. */
 LSM_API LSM_CHECK_RESULT int lsm_snapshot_new(struct lsm_db *db, struct lsm_snapshot **ret_snapshot);
 LSM_API void lsm_snapshot_free(struct lsm_db *db, struct lsm_snapshot *snapshot);
+
+/*
+ * A named snapshot stays until it is deleted, across opens. lsm_snapshot_create() names the store as it is now: on
+ * return the name, and all that was written before the call, are durable. It copies nothing: the cost is that of
+ * lsm_sync() and of one record. A name is text of 1 to LSM_SNAPSHOT_NAME_MAX bytes.
+ * Errors: LSM_INVALID (the name; more than LSM_SNAPSHOT_NAMES_MAX of them), LSM_EXISTS, LSM_READ_ONLY, LSM_IO,
+ * LSM_NO_SPACE, LSM_NO_MEMORY.
+ */
+#define LSM_SNAPSHOT_NAME_MAX 255
+#define LSM_SNAPSHOT_NAMES_MAX 1024
+LSM_API LSM_CHECK_RESULT int lsm_snapshot_create(struct lsm_db *db, const char *name);
+/* The named snapshot as one to read at; end it with lsm_snapshot_free(), which leaves the name as it is. LSM_NOT_FOUND,
+ * LSM_NO_MEMORY. */
+LSM_API LSM_CHECK_RESULT int lsm_snapshot_open(struct lsm_db *db, const char *name, struct lsm_snapshot **ret_snapshot);
+/* Deletes the name, durably. Snapshots that were opened by it stay valid. LSM_NOT_FOUND, LSM_READ_ONLY, LSM_IO,
+ * LSM_NO_SPACE, LSM_NO_MEMORY. */
+LSM_API LSM_CHECK_RESULT int lsm_snapshot_delete(struct lsm_db *db, const char *name);
+
+struct lsm_snapshot_info {
+	const char *name;    /* valid during the call */
+	uint64_t sequence;   /* of the last write that it shows */
+	uint64_t created_us; /* microseconds since 1970 */
+};
+/* Calls fn for each named snapshot, by name, under no lock; a non-zero result ends the listing and is returned.
+ * LSM_NO_MEMORY. */
+LSM_API LSM_CHECK_RESULT int lsm_snapshot_list(struct lsm_db *db,
+					       int (*fn)(void *ctx, const struct lsm_snapshot_info *info), void *ctx);
 
 struct lsm_iter_options {
 	const struct lsm_snapshot *snapshot; /* NULL: the moment of lsm_iter_new(); must outlive the iterator */
@@ -340,7 +367,7 @@ struct lsm_stats {
 	uint64_t memtable_bytes;              /* g: all memtables */
 	uint64_t memtables;                   /* g */
 	uint64_t sequence;                    /* g: the last sequence number given out */
-	uint64_t snapshots;                   /* g */
+	uint64_t snapshots;                   /* g: held, and named */
 	uint64_t blob_segments;               /* g */
 	uint64_t blob_bytes;                  /* g: sizes of the blob segments */
 	uint64_t blob_live_bytes; /* g: referred to by the current tables; what two keys share counts twice */

@@ -71,6 +71,23 @@ out:
 	return rc;
 }
 
+int env_sync_parent(struct env *e, const char *path)
+{
+	char *parent = strdup(path), *slash;
+	int rc;
+
+	if (!parent)
+		return status_no_memory(strlen(path));
+	slash = strrchr(parent, '/');
+	if (slash && slash != parent)
+		*slash = 0;
+	else if (slash)
+		slash[1] = 0;
+	rc = env_sync_dir(e, slash ? parent : ".");
+	free(parent);
+	return rc;
+}
+
 void env_discard(struct env *e, const char *path)
 {
 	struct lsm_error last = *lsm_last_error();

@@ -56,6 +56,9 @@ struct env_ops {
 	int (*open)(struct env *e, const char *path, enum env_open_mode mode, struct env_file **ret_file);
 	int (*unlink)(struct env *e, const char *path); /* a missing file is no error */
 	int (*rename)(struct env *e, const char *from, const char *to);
+	/* A second name for the same file. LSM_UNSUPPORTED when there can be none there: another file system, one without
+	 * links, or too many of them. */
+	int (*link)(struct env *e, const char *from, const char *to);
 	int (*mkdir)(struct env *e, const char *path); /* mode 0700; LSM_EXISTS */
 	int (*rmdir)(struct env *e, const char *path);
 	int (*sync_dir)(struct env *e, const char *path);
@@ -66,6 +69,8 @@ struct env_ops {
 	int (*lock)(struct env *e, const char *path, struct env_lock **ret_lock);
 	void (*unlock)(struct env *e, struct env_lock *lock);
 	uint64_t (*now_ns)(struct env *e); /* monotonic */
+	uint64_t (*wall_us)(struct env *e); /* since 1970, as the system's clock has it */
+	int (*random)(struct env *e, void *buf, size_t size);
 	void (*sleep_us)(struct env *e, uint64_t us);
 	int (*thread_start)(struct env *e, const char *name, void (*fn)(void *ctx), void *ctx,
 			    struct env_thread **ret_thread);
@@ -102,6 +107,9 @@ static inline uint64_t env_now_ns(struct env *e)
 {
 	return e->ops->now_ns(e);
 }
+
+/* The entry of `path` in its directory is on the disk on return. */
+int env_sync_parent(struct env *e, const char *path);
 
 static inline uint64_t env_now_us(struct env *e)
 {

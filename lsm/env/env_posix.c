@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -309,6 +310,19 @@ static int posix_rename(struct env *e, const char *from, const char *to)
 	return status_set(LSM_IO, err, from, 0, "cannot rename %s to %s: %s", from, to, strerror(err));
 }
 
+static int posix_link(struct env *e, const char *from, const char *to)
+{
+	int err;
+
+	(void)e;
+	if (!link(from, to))
+		return LSM_OK;
+	err = errno;
+	if (err == EXDEV || err == EPERM || err == EMLINK || err == EOPNOTSUPP || err == ENOSYS)
+		return status_set(LSM_UNSUPPORTED, err, to, 0, "cannot link %s to %s: %s", to, from, strerror(err));
+	return status_from_errno(err, to, "link");
+}
+
 static int posix_mkdir(struct env *e, const char *path)
 {
 	(void)e;
@@ -464,6 +478,33 @@ static uint64_t posix_now_ns(struct env *e)
 	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
 }
 
+static uint64_t posix_wall_us(struct env *e)
+{
+	struct timespec t;
+
+	(void)e;
+	clock_gettime(CLOCK_REALTIME, &t);
+	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+static int posix_random(struct env *e, void *buf, size_t size)
+{
+	uint8_t *p = buf;
+
+	(void)e;
+	while (size) {
+		ssize_t got = getrandom(p, size, 0);
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got <= 0)
+			return status_from_errno(got ? errno : EIO, NULL, "get random bytes");
+		p += got;
+		size -= (size_t)got;
+	}
+	return LSM_OK;
+}
+
 static void posix_sleep_us(struct env *e, uint64_t us)
 {
 	struct timespec t = { (time_t)(us / 1000000), (long)(us % 1000000) * 1000 };
@@ -534,6 +575,7 @@ static const struct env_ops posix_ops = {
 	.open = posix_open,
 	.unlink = posix_unlink,
 	.rename = posix_rename,
+	.link = posix_link,
 	.mkdir = posix_mkdir,
 	.rmdir = posix_rmdir,
 	.sync_dir = posix_sync_dir,
@@ -541,6 +583,8 @@ static const struct env_ops posix_ops = {
 	.lock = posix_lock,
 	.unlock = posix_unlock,
 	.now_ns = posix_now_ns,
+	.wall_us = posix_wall_us,
+	.random = posix_random,
 	.sleep_us = posix_sleep_us,
 	.thread_start = posix_thread_start,
 	.thread_join = posix_thread_join,

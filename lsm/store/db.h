@@ -101,6 +101,7 @@ struct lsm_db {
 	struct mutex manifest_lock;
 	struct manifest *manifest; /* NULL after one failed: the next edit starts a new one */
 	uint64_t first_segment;    /* of the log, as the manifest says */
+	struct named_list named;   /* snapshots; the tree lock, too, to change it; either to read it */
 
 	/* tree */
 	struct mutex lock;
@@ -200,12 +201,15 @@ void superversion_collect_all(struct lsm_db *db);
 /* Adjusts the cache's budget to what the memtables take. */
 void memtables_charge(struct lsm_db *db);
 uint64_t new_number(void *db);
-/* Ascending sequence numbers of the snapshots; malloc'd. */
-int snapshots_list(struct lsm_db *db, uint64_t **ret, size_t *ret_n);
-
 /* install.c: applies an edit: manifest, version, superversion without the `flushed_n` oldest memtables. On failure, the
  * files that the edit adds may be deleted only while the store isn't `failed`. */
 int install(struct lsm_db *db, struct edit *e, unsigned flushed_n);
+
+/* The same for an edit that changes only named snapshots. LSM_EXISTS, LSM_NOT_FOUND, LSM_INVALID (too many). */
+int install_named(struct lsm_db *db, struct edit *e);
+
+/* snapshot.c: ascending sequence numbers that must stay readable; malloc'd. */
+int snapshots_list(struct lsm_db *db, uint64_t **ret, size_t *ret_n);
 
 /* recover.c */
 int recover(struct lsm_db *db);

@@ -3,8 +3,8 @@
 
 enum { MANIFEST_BYTES_MAX = 4 << 20 };
 
-/* Starts a new manifest that says `v`, and drops the one before. */
-static int replace_manifest(struct lsm_db *db, const struct edit *e, struct version *v)
+/* Starts a new manifest that says `v` and `named`, and drops the one before. */
+static int replace_manifest(struct lsm_db *db, const struct edit *e, struct version *v, const struct named_list *named)
 {
 	uint64_t number = new_number(db);
 	struct manifest_state state = {
@@ -12,6 +12,7 @@ static int replace_manifest(struct lsm_db *db, const struct edit *e, struct vers
 		.first_segment = e->first_segment ? e->first_segment : db->first_segment,
 		.last_sequence = e->last_sequence,
 		.next_number = number + 1,
+		.named = *named,
 	};
 	struct manifest *m = NULL, *old = db->manifest;
 	char path[STORE_PATH_MAX];
@@ -30,8 +31,8 @@ static int replace_manifest(struct lsm_db *db, const struct edit *e, struct vers
 	return LSM_OK;
 }
 
-/* Makes the edit, which leads to `v`, durable. manifest_lock. */
-static int record(struct lsm_db *db, struct edit *e, struct version *v)
+/* Makes the edit, which leads to `v` and `named`, durable. manifest_lock. */
+static int record(struct lsm_db *db, struct edit *e, struct version *v, const struct named_list *named)
 {
 	struct lsm_error first;
 	int rc;
@@ -39,7 +40,7 @@ static int record(struct lsm_db *db, struct edit *e, struct version *v)
 	e->last_sequence = atomic_load(&db->last_sequence);
 	e->next_number = atomic_load(&db->next_number);
 	if (!db->manifest || manifest_bytes(db->manifest) > MANIFEST_BYTES_MAX)
-		return replace_manifest(db, e, v);
+		return replace_manifest(db, e, v, named);
 	rc = manifest_append(db->manifest, e);
 	if (!rc)
 		return LSM_OK;
@@ -103,7 +104,7 @@ int install(struct lsm_db *db, struct edit *e, unsigned flushed_n)
 			flushed_n < base->imm_n ? base->imm[base->imm_n - 1 - flushed_n] : base->mem);
 	rc = version_apply(base->version, e, db->dir, &v);
 	if (!rc)
-		rc = record(db, e, v);
+		rc = record(db, e, v, &db->named);
 	if (rc)
 		goto out;
 	if (e->first_segment)
@@ -132,4 +133,31 @@ out:
 	if (flushed_n)
 		(void)wal_release(db->wal, e->first_segment); /* what stays is removed at the next open */
 	return LSM_OK;
+}
+
+int install_named(struct lsm_db *db, struct edit *e)
+{
+	struct named_list next = { 0 }, before;
+	struct superversion *base;
+	int rc;
+
+	mutex_lock(&db->manifest_lock);
+	base = superversion_get(db);
+	rc = named_apply(&db->named, &e->named_removed, &e->named_added, &next);
+	if (!rc && next.n > LSM_SNAPSHOT_NAMES_MAX)
+		rc = status_set(LSM_INVALID, 0, db->dir, 0, "%s has %d named snapshots, the most there can be", db->dir,
+				LSM_SNAPSHOT_NAMES_MAX);
+	if (!rc)
+		rc = record(db, e, base->version, &next);
+	if (!rc) {
+		mutex_lock(&db->lock);
+		before = db->named;
+		db->named = next;
+		mutex_unlock(&db->lock);
+		next = before;
+	}
+	mutex_unlock(&db->manifest_lock);
+	named_done(&next);
+	superversion_unref(base);
+	return rc;
 }

@@ -31,24 +31,6 @@ static int not_a_store(const char *dir, const char *why)
 	return status_set(LSM_NOT_STORE, 0, dir, 0, "%s %s", dir, why);
 }
 
-/* The entry of a new directory must be durable, too. */
-static int sync_parent(struct lsm_db *db)
-{
-	char *parent = strdup(db->dir), *slash;
-	int rc;
-
-	if (!parent)
-		return status_no_memory(strlen(db->dir));
-	slash = strrchr(parent, '/');
-	if (slash && slash != parent)
-		*slash = 0;
-	else if (slash)
-		slash[1] = 0;
-	rc = env_sync_dir(db->env, slash ? parent : ".");
-	free(parent);
-	return rc;
-}
-
 /* Decides whether there is a store, makes the directory of a new one, and takes the lock. */
 static int enter(struct lsm_db *db)
 {
@@ -61,7 +43,7 @@ static int enter(struct lsm_db *db)
 	if (rc == LSM_NOT_STORE && lsm_last_error()->sys_errno == ENOENT && create) {
 		rc = db->env->ops->mkdir(db->env, db->dir);
 		if (!rc)
-			rc = sync_parent(db);
+			rc = env_sync_parent(db->env, db->dir); /* the entry of a new directory must be durable, too */
 	}
 	if (rc)
 		return rc;
@@ -163,6 +145,7 @@ static void destroy(struct lsm_db *db, bool trim)
 		segments_delete_dead(db->segments, false);
 	superversion_collect_all(db);
 	manifest_close(db->manifest);
+	named_done(&db->named);
 	wal_close(db->wal, trim);
 	segments_free(db->segments);
 	table_cache_free(db->tables);

@@ -285,6 +285,7 @@ int recover(struct lsm_db *db)
 	if (!rc && r.last_sequence < state.last_sequence)
 		r.last_sequence = state.last_sequence;
 	db->first_segment = state.first_segment;
+	db->named = state.named;
 	if (!rc && !db->read_only)
 		rc = start_manifest(db, &state, r.last_sequence);
 	if (!rc && !db->read_only)

@@ -79,7 +79,7 @@ void lsm_get_stats(struct lsm_db *db, struct lsm_stats *ret)
 		s.filter_false += counted(db->reads[i].filter_false);
 	}
 	mutex_lock(&db->lock);
-	s.snapshots = db->snapshots_n;
+	s.snapshots = db->snapshots_n + db->named.n;
 	mutex_unlock(&db->lock);
 	add_gauges(db, &s);
 	*ret = s;

@@ -84,6 +84,24 @@ struct reading {
 	struct manifest_state *state;
 };
 
+static int apply_names(const struct reading *r, const struct edit *e)
+{
+	struct named_list next = { 0 };
+	int rc;
+
+	if (!e->named_added.n && !e->named_removed.n)
+		return LSM_OK;
+	rc = named_apply(&r->state->named, &e->named_removed, &e->named_added, &next);
+	if (rc == LSM_NOT_FOUND || rc == LSM_EXISTS)
+		return status_corrupt(r->path, 0, "%s: an edit changes named snapshots that are not as it says",
+				      r->path);
+	if (rc)
+		return rc;
+	named_done(&r->state->named);
+	r->state->named = next;
+	return LSM_OK;
+}
+
 static int apply(void *ctx, struct lsm_slice record)
 {
 	struct reading *r = ctx;
@@ -94,7 +112,9 @@ static int apply(void *ctx, struct lsm_slice record)
 
 	if (rc)
 		return rc;
-	rc = version_apply(s->version, &e, r->path, &v);
+	rc = apply_names(r, &e);
+	if (!rc)
+		rc = version_apply(s->version, &e, r->path, &v);
 	if (!rc) {
 		version_unref(s->version);
 		s->version = v;
@@ -153,16 +173,19 @@ int manifest_read(struct tree *tree, struct manifest_state *ret)
 		rc = status_corrupt(path, 0, "%s holds no edit", path);
 	if (!rc)
 		rc = attach_all(s.version);
-	if (rc)
+	if (rc) {
 		version_unref(s.version);
-	else
+		named_done(&s.named);
+	} else {
 		*ret = s;
+	}
 	return rc;
 }
 
 static int whole_version(const struct manifest_state *state, struct edit *e)
 {
-	int rc = LSM_OK;
+	static const struct named_list none;
+	int rc = named_apply(&state->named, &none, &none, &e->named_added);
 
 	e->first_segment = state->first_segment;
 	e->last_sequence = state->last_sequence;

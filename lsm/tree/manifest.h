@@ -15,8 +15,9 @@ struct manifest_state {
 	struct version *version; /* one reference for the caller; its tables are attached */
 	uint64_t first_segment;  /* log records from this segment on are to be replayed */
 	uint64_t last_sequence;
-	uint64_t next_number; /* file numbers from here on are free */
-	uint64_t number;      /* of the manifest read; 0 for a new store */
+	uint64_t next_number;    /* file numbers from here on are free */
+	uint64_t number;         /* of the manifest read; 0 for a new store */
+	struct named_list named; /* the caller's */
 };
 
 /* Reads the manifest that CURRENT names. LSM_NOT_STORE when there is no CURRENT; LSM_CORRUPT, LSM_UNSUPPORTED, LSM_IO. */

@@ -145,10 +145,20 @@ void edit_done(struct edit *e)
 		table_meta_unref(e->added[i].table);
 	free(e->added);
 	free(e->removed);
+	named_done(&e->named_added);
+	named_done(&e->named_removed);
 	*e = (struct edit){ 0 };
 }
 
-enum edit_tag { TAG_FIRST_SEGMENT = 1, TAG_LAST_SEQUENCE, TAG_NEXT_NUMBER, TAG_ADD, TAG_REMOVE };
+enum edit_tag {
+	TAG_FIRST_SEGMENT = 1,
+	TAG_LAST_SEQUENCE,
+	TAG_NEXT_NUMBER,
+	TAG_ADD,
+	TAG_REMOVE,
+	TAG_NAME_ADD,
+	TAG_NAME_REMOVE,
+};
 
 static void encode_table(const struct edit_table *et, struct buf *ret)
 {
@@ -173,6 +183,27 @@ static void encode_table(const struct edit_table *et, struct buf *ret)
 	}
 }
 
+static struct lsm_slice name_slice(const char *name)
+{
+	return slice_of(name, strlen(name));
+}
+
+static void encode_names(const struct edit *e, struct buf *ret)
+{
+	for (size_t i = 0; i < e->named_removed.n; i++) {
+		buf_put_varint(ret, TAG_NAME_REMOVE);
+		buf_put_slice(ret, name_slice(e->named_removed.list[i].name));
+	}
+	for (size_t i = 0; i < e->named_added.n; i++) {
+		const struct named_snapshot *s = &e->named_added.list[i];
+
+		buf_put_varint(ret, TAG_NAME_ADD);
+		buf_put_varint(ret, s->sequence);
+		buf_put_varint(ret, s->created_us);
+		buf_put_slice(ret, name_slice(s->name));
+	}
+}
+
 void edit_encode(const struct edit *e, struct buf *ret)
 {
 	if (e->first_segment) {
@@ -190,6 +221,7 @@ void edit_encode(const struct edit *e, struct buf *ret)
 	}
 	for (size_t i = 0; i < e->added_n; i++)
 		encode_table(&e->added[i], ret);
+	encode_names(e, ret);
 }
 
 static bool decode_refs(struct reader *r, struct table_props *p)
@@ -241,6 +273,27 @@ static int decode_table(struct reader *r, const char *file, struct tree *tree, s
 	return rc;
 }
 
+/* A name is text without a NUL; what is none leaves the reader failed. */
+static int decode_name(struct reader *r, struct named_list *l, bool is_new)
+{
+	uint64_t sequence = is_new ? read_varint(r) : 0, created_us = is_new ? read_varint(r) : 0;
+	struct lsm_slice s = read_slice(r);
+	char name[LSM_SNAPSHOT_NAME_MAX + 1];
+	int rc;
+
+	if (r->failed || !s.size || s.size > LSM_SNAPSHOT_NAME_MAX || memchr(s.data, 0, s.size)) {
+		r->failed = true;
+		return LSM_OK;
+	}
+	memcpy(name, s.data, s.size);
+	name[s.size] = 0;
+	rc = named_add(l, name, sequence, created_us);
+	if (rc != LSM_EXISTS)
+		return rc;
+	r->failed = true;
+	return LSM_OK;
+}
+
 int edit_decode(struct lsm_slice record, const char *file, struct tree *tree, struct edit *ret)
 {
 	struct reader r = reader_of(record);
@@ -269,6 +322,12 @@ int edit_decode(struct lsm_slice record, const char *file, struct tree *tree, st
 				r.failed = true;
 			else
 				rc = edit_remove(&e, (unsigned)level, read_varint(&r));
+			break;
+		case TAG_NAME_ADD:
+			rc = decode_name(&r, &e.named_added, true);
+			break;
+		case TAG_NAME_REMOVE:
+			rc = decode_name(&r, &e.named_removed, false);
 			break;
 		default:
 			r.failed = true;

@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 
 #include "lsm/memory/memtable.h"
+#include "lsm/tree/named.h"
 
 struct table_meta {
 	_Atomic uint32_t refs;
@@ -84,6 +85,7 @@ struct edit {
 	uint64_t first_segment; /* 0: unchanged. Log segments below hold nothing that the tables don't */
 	uint64_t last_sequence; /* at least */
 	uint64_t next_number;   /* file numbers below were given out */
+	struct named_list named_added, named_removed; /* of the latter only the names count */
 };
 
 int edit_add(struct edit *e, unsigned level, struct table_meta *t); /* takes a reference of its own */

@@ -49,6 +49,15 @@ size_t model_prev(const struct model *m, size_t from, size_t begin);
  * The world outlives the processes. `state` says which of the two models was acknowledged last (bit 0), and whether an
  * operation is under way (bit 1) that makes the other one of it.
  */
+enum { WORLD_NAMES = 4 };
+enum name_state { NAME_NONE, NAME_THERE, NAME_MAKING, NAME_DELETING };
+
+/* A named snapshot: what it shows, which no process changes as long as it is there. */
+struct world_name {
+	_Atomic unsigned state;
+	struct model model;
+};
+
 struct world {
 	_Atomic unsigned state;
 	_Atomic uint64_t ops_done;
@@ -57,6 +66,7 @@ struct world {
 	uint64_t seed;
 	uint64_t value_seed;
 	struct model models[2];
+	struct world_name names[WORLD_NAMES]; /* "name 0" and so on */
 };
 
 static inline struct model *world_now(struct world *w)

@@ -232,13 +232,14 @@ static void read_held_iter(struct run *r, const struct model *m)
 		iter_close(h);
 }
 
-bool run_matches(struct run *r, const struct model *m)
+bool run_shows(struct run *r, struct lsm_db *db, const struct lsm_snapshot *snapshot, const struct model *m)
 {
+	struct lsm_iter_options options = { .snapshot = snapshot };
 	struct lsm_iter *iter;
 	bool same = true;
 	size_t at;
 
-	CHECK_OK(lsm_iter_new(r->db, NULL, &iter));
+	CHECK_OK(lsm_iter_new(db, &options, &iter));
 	lsm_iter_seek_first(iter);
 	at = model_next(m, 0, r->universe->n);
 	while (same && lsm_iter_valid(iter) && at < r->universe->n) {
@@ -257,6 +258,11 @@ bool run_matches(struct run *r, const struct model *m)
 	same = same && !lsm_iter_valid(iter) && at == r->universe->n;
 	lsm_iter_free(iter);
 	return same;
+}
+
+bool run_matches(struct run *r, const struct model *m)
+{
+	return run_shows(r, r->db, NULL, m);
 }
 
 void run_check_all(struct run *r)
@@ -361,8 +367,10 @@ void run_read(struct run *r)
 		read_iter(r, m, snapshot);
 	else if (what < 950)
 		read_held_iter(r, world_now(r->world));
-	else if (what < 980)
+	else if (what < 975)
 		turn_snapshot(r);
+	else if (what < 982)
+		run_name(r);
 	else
 		upkeep(r);
 }

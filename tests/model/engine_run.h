@@ -38,6 +38,13 @@ void run_close(struct run *r);
 void run_read(struct run *r);
 /* One random change of the store and of the model. */
 void run_write(struct run *r);
+/* Makes, opens or deletes a named snapshot. */
+void run_name(struct run *r);
+/* Names that the last process was about to make or delete are there or not; those that are show what they should. */
+void run_settle_names(struct run *r);
+/* Does `snapshot` of the store (NULL: now) show just what the model holds? */
+bool run_shows(struct run *r, struct lsm_db *db, const struct lsm_snapshot *snapshot, const struct model *m);
+
 /* Compares everything, forwards and backwards. */
 void run_check_all(struct run *r);
 /* Does the store hold just what the model holds? Keys and values' sizes, and some values' bytes. */

@@ -112,6 +112,7 @@ static void settle(struct run *r)
 			atomic_fetch_and(&r->world->state, 1u);
 	}
 	run_check_all(r);
+	run_settle_names(r);
 }
 
 static void round_run(const struct universe *u, const char *path, uint64_t seed, uint64_t ops, enum ending ending)
@@ -133,6 +134,7 @@ static void round_run(const struct universe *u, const char *path, uint64_t seed,
 			run_close(&r);
 			run_open(&r);
 			run_check_all(&r);
+			run_settle_names(&r);
 		}
 	}
 	if (ending == END_LEAVE)

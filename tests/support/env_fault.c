@@ -23,6 +23,7 @@ static const char *const op_names[FAULT_OPS] = {
 	[FAULT_MAP] = "map",
 	[FAULT_RENAME] = "rename",
 	[FAULT_UNLINK] = "remove",
+	[FAULT_LINK] = "link",
 	[FAULT_MKDIR] = "create directory",
 	[FAULT_SYNC_DIR] = "sync directory",
 };
@@ -230,6 +231,16 @@ static int fault_rename(struct env *e, const char *from, const char *to)
 	return rc ? rc : fault_done(env_fault(e), FAULT_RENAME, to, real_env(e)->ops->rename(real_env(e), from, to));
 }
 
+/* EXDEV stands for what the real one says where there can be no link. */
+static int fault_link(struct env *e, const char *from, const char *to)
+{
+	int rc = fault_check(env_fault(e), FAULT_LINK, from);
+
+	if (rc && lsm_last_error()->sys_errno == EXDEV)
+		return status_set(LSM_UNSUPPORTED, EXDEV, to, 0, "cannot link %s to %s", to, from);
+	return rc ? rc : fault_done(env_fault(e), FAULT_LINK, to, real_env(e)->ops->link(real_env(e), from, to));
+}
+
 static int fault_mkdir(struct env *e, const char *path)
 {
 	int rc = fault_check(env_fault(e), FAULT_MKDIR, path);
@@ -269,6 +280,16 @@ static uint64_t fault_now_ns(struct env *e)
 	return env_now_ns(real_env(e));
 }
 
+static uint64_t fault_wall_us(struct env *e)
+{
+	return real_env(e)->ops->wall_us(real_env(e));
+}
+
+static int fault_random(struct env *e, void *buf, size_t size)
+{
+	return real_env(e)->ops->random(real_env(e), buf, size);
+}
+
 static void fault_sleep_us(struct env *e, uint64_t us)
 {
 	real_env(e)->ops->sleep_us(real_env(e), us);
@@ -289,6 +310,7 @@ static const struct env_ops fault_ops = {
 	.open = fault_open,
 	.unlink = fault_unlink,
 	.rename = fault_rename,
+	.link = fault_link,
 	.mkdir = fault_mkdir,
 	.rmdir = fault_rmdir,
 	.sync_dir = fault_sync_dir,
@@ -296,6 +318,8 @@ static const struct env_ops fault_ops = {
 	.lock = fault_lock,
 	.unlock = fault_unlock,
 	.now_ns = fault_now_ns,
+	.wall_us = fault_wall_us,
+	.random = fault_random,
 	.sleep_us = fault_sleep_us,
 	.thread_start = fault_thread_start,
 	.thread_join = fault_thread_join,

@@ -18,6 +18,7 @@ enum fault_op {
 	FAULT_MAP,
 	FAULT_RENAME,
 	FAULT_UNLINK,
+	FAULT_LINK,
 	FAULT_MKDIR,
 	FAULT_SYNC_DIR,
 	FAULT_OPS,
@@ -37,7 +38,7 @@ struct env_fault {
 	uint64_t counts[FAULT_OPS];         /* lock; the failed ones included */
 	uint64_t hints, hinted_bytes;       /* lock; of will_need */
 	struct fault_rule rules[FAULT_OPS]; /* lock */
-	/* Called after each sync, fill, rename (with the new name), unlink and sync_dir that succeeded, by its thread;
+	/* Called after each sync, fill, rename and link (with the new name), unlink and sync_dir that succeeded, by its thread;
 	 * NULL: not. */
 	void (*done)(void *ctx, enum fault_op op, const char *path);
 	void *done_ctx;

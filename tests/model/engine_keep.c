@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT */
+/* What outlives the process in the model test: named snapshots. */
+#include "tests/model/engine_run.h"
+
+static const char *name_of(unsigned i)
+{
+	static char name[32];
+
+	snprintf(name, sizeof(name), "name %u", i);
+	return name;
+}
+
+static bool name_is_there(struct run *r, unsigned i)
+{
+	struct lsm_snapshot *s = NULL;
+	int rc = lsm_snapshot_open(r->db, name_of(i), &s);
+
+	if (rc == LSM_NOT_FOUND)
+		return false;
+	CHECK_OK(rc);
+	lsm_snapshot_free(r->db, s);
+	return true;
+}
+
+static void name_make(struct run *r, unsigned i)
+{
+	struct world_name *n = &r->world->names[i];
+
+	n->model = *world_now(r->world);
+	atomic_store(&n->state, NAME_MAKING);
+	CHECK_OK(lsm_snapshot_create(r->db, name_of(i)));
+	atomic_store(&n->state, NAME_THERE);
+}
+
+static void name_delete(struct run *r, unsigned i)
+{
+	struct world_name *n = &r->world->names[i];
+
+	CHECK(lsm_snapshot_create(r->db, name_of(i)) == LSM_EXISTS, "%s made twice", name_of(i));
+	atomic_store(&n->state, NAME_DELETING);
+	CHECK_OK(lsm_snapshot_delete(r->db, name_of(i)));
+	atomic_store(&n->state, NAME_NONE);
+}
+
+/* Opened, it is one of the snapshots that reads are made at, also when its name goes. */
+static void name_open(struct run *r, unsigned i)
+{
+	struct held_snapshot *s = &r->snapshots[rng_below(&r->rng, RUN_SNAPSHOTS)];
+
+	if (s->snapshot) {
+		lsm_snapshot_free(r->db, s->snapshot);
+		free(s->model);
+	}
+	s->model = malloc(sizeof(*s->model));
+	CHECK(s->model, "no memory");
+	*s->model = r->world->names[i].model;
+	CHECK_OK(lsm_snapshot_open(r->db, name_of(i), &s->snapshot));
+}
+
+void run_name(struct run *r)
+{
+	unsigned i = (unsigned)rng_below(&r->rng, WORLD_NAMES);
+
+	if (atomic_load(&r->world->names[i].state) == NAME_NONE)
+		name_make(r, i);
+	else if (rng_one_in(&r->rng, 3))
+		name_delete(r, i);
+	else
+		name_open(r, i);
+}
+
+void run_settle_names(struct run *r)
+{
+	for (unsigned i = 0; i < WORLD_NAMES; i++) {
+		struct world_name *n = &r->world->names[i];
+		unsigned state = atomic_load(&n->state);
+		bool there = name_is_there(r, i);
+		struct lsm_snapshot *s = NULL;
+
+		CHECK(state != NAME_NONE || !there, "%s is there, but was not made, or was deleted", name_of(i));
+		CHECK(state != NAME_THERE || there, "%s is lost", name_of(i));
+		atomic_store(&n->state, there ? NAME_THERE : NAME_NONE);
+		if (!there)
+			continue;
+		CHECK_OK(lsm_snapshot_open(r->db, name_of(i), &s));
+		CHECK(run_shows(r, r->db, s, &n->model), "%s doesn't show what it showed", name_of(i));
+		lsm_snapshot_free(r->db, s);
+	}
+}
