@@ -53,7 +53,7 @@ enum lsm_code {
 	LSM_NO_SPACE = -4,    /* the disk (or quota) is full; reads go on, writes work again when there is room */
 	LSM_NO_MEMORY = -5,   /* an allocation failed; nothing was changed */
 	LSM_INVALID = -6,     /* an argument is out of its range; nothing was changed */
-	LSM_BUSY = -7,        /* another process owns the store; the message names its pid */
+	LSM_BUSY = -7,        /* another process owns the store (the message names its pid), or another call the copy */
 	LSM_READ_ONLY = -8,   /* the store was opened read-only, or turned so after a failed write or sync of the log */
 	LSM_UNSUPPORTED = -9, /* the store was written with a format feature that this version doesn't know */
 	LSM_NOT_STORE = -10,  /* the directory is missing, or holds something else than a store */
@@ -334,6 +334,19 @@ LSM_API LSM_CHECK_RESULT int lsm_flush(struct lsm_db *db);
 /* Flushes, then compacts all tables that touch [begin, end) down to the last level; size 0 means no bound. Garbage in
  * blob segments that they refer to is collected. Errors: as lsm_flush(), LSM_CORRUPT. */
 LSM_API LSM_CHECK_RESULT int lsm_compact_range(struct lsm_db *db, struct lsm_slice begin, struct lsm_slice end);
+
+/*
+ * Makes directory `dir` a store of its own that holds what this one holds now: all that was written before the call, its
+ * named snapshots, and of what is written meanwhile a beginning. On the same file system nothing is copied but the memtables:
+ * tables and blob segments get a second name (hard links; they never change), so the time does not depend on
+ * their size, and their space counts once until the two stores part. Elsewhere they are copied. Reads and writes go on.
+ *
+ * `dir` must not exist, its parent must. The files are gathered in `dir`.tmp, which is renamed when all is durable: a crash
+ * leaves no `dir`, or a whole one. What it leaves of `dir`.tmp the next attempt removes.
+ * Errors: LSM_EXISTS, LSM_BUSY (another call is making the same), LSM_READ_ONLY, LSM_INVALID, LSM_IO, LSM_NO_SPACE,
+ * LSM_NO_MEMORY; `dir` does not exist then.
+ */
+LSM_API LSM_CHECK_RESULT int lsm_checkpoint(struct lsm_db *db, const char *dir);
 
 /* Bytes on disk, and in memtables, of the keys in [begin, end): an estimate from the tables' indexes, without reading
  * data. Size 0 means no bound. Errors: LSM_CORRUPT, LSM_IO. */

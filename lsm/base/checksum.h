@@ -10,6 +10,13 @@
 
 uint64_t hash64(const void *data, size_t size, uint64_t seed);
 
+/* The same of bytes that come piece by piece, with seed 0. */
+struct hash_stream;
+struct hash_stream *hash_stream_new(void); /* NULL: no memory */
+void hash_stream_add(struct hash_stream *h, const void *data, size_t size);
+uint64_t hash_stream_value(const struct hash_stream *h);
+void hash_stream_free(struct hash_stream *h); /* NULL is accepted */
+
 static inline uint32_t checksum32(const void *data, size_t size, uint64_t seed)
 {
 	return (uint32_t)hash64(data, size, seed);

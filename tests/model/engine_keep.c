@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* What outlives the process in the model test: named snapshots. */
+/* What outlives the process in the model test: named snapshots, copies. */
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include "tests/model/engine_run.h"
 
 static const char *name_of(unsigned i)
@@ -86,4 +90,66 @@ void run_settle_names(struct run *r)
 		CHECK(run_shows(r, r->db, s, &n->model), "%s doesn't show what it showed", name_of(i));
 		lsm_snapshot_free(r->db, s);
 	}
+}
+
+/* ---- copies ---- */
+
+void dir_remove(const char *path)
+{
+	pid_t child = fork();
+
+	if (!child) {
+		execlp("rm", "rm", "-rf", path, NULL);
+		_exit(127);
+	}
+	waitpid(child, NULL, 0);
+}
+
+void dir_remove_beside(const char *path, const char *what)
+{
+	char beside[256];
+
+	dir_beside(path, what, beside);
+	dir_remove(beside);
+	strcat(beside, ".tmp");
+	dir_remove(beside);
+}
+
+void dir_beside(const char *path, const char *what, char ret[256])
+{
+	snprintf(ret, 250, "%s.%s", path, what);
+}
+
+/* A store that must hold what ours holds now, names included. */
+static void check_copy(struct run *r, const char *path)
+{
+	unsigned i = (unsigned)rng_below(&r->rng, WORLD_NAMES);
+	struct lsm_snapshot *s = NULL;
+	struct lsm_options options = r->options;
+	struct lsm_db *db = NULL;
+	int rc;
+
+	options.flags = rng_one_in(&r->rng, 2) ? LSM_OPEN_READ_ONLY : 0;
+	CHECK_OK(lsm_open(path, &options, &db));
+	CHECK(run_shows(r, db, NULL, world_now(r->world)), "%s differs from its original", path);
+	rc = lsm_snapshot_open(db, name_of(i), &s);
+	if (atomic_load(&r->world->names[i].state) == NAME_THERE) {
+		CHECK_OK(rc);
+		CHECK(run_shows(r, db, s, &r->world->names[i].model), "%s shows something else in %s", name_of(i),
+		      path);
+	} else {
+		CHECK(rc == LSM_NOT_FOUND, "%s is in %s only: %d", name_of(i), path, rc);
+	}
+	lsm_snapshot_free(db, s);
+	CHECK_OK(lsm_close(db));
+}
+
+void run_checkpoint(struct run *r)
+{
+	char path[256];
+
+	dir_beside(r->path, "copy", path);
+	dir_remove(path);
+	CHECK_OK(lsm_checkpoint(r->db, path));
+	check_copy(r, path);
 }

@@ -371,6 +371,8 @@ void run_read(struct run *r)
 		turn_snapshot(r);
 	else if (what < 982)
 		run_name(r);
+	else if (what < 983)
+		run_checkpoint(r);
 	else
 		upkeep(r);
 }

@@ -40,6 +40,13 @@ void run_read(struct run *r);
 void run_write(struct run *r);
 /* Makes, opens or deletes a named snapshot. */
 void run_name(struct run *r);
+/* Copies the store, and compares the copy with the model. */
+void run_checkpoint(struct run *r);
+/* Removes a directory and all that is in it. */
+void dir_remove(const char *path);
+/* "PATH.WHAT", and removing it with what a broken-off copy left. */
+void dir_beside(const char *path, const char *what, char ret[256]);
+void dir_remove_beside(const char *path, const char *what);
 /* Names that the last process was about to make or delete are there or not; those that are show what they should. */
 void run_settle_names(struct run *r);
 /* Does `snapshot` of the store (NULL: now) show just what the model holds? */

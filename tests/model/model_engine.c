@@ -224,17 +224,6 @@ static int round_start(const struct universe *u, const char *path, uint64_t ops_
 	return rc;
 }
 
-static void store_remove(const char *path)
-{
-	pid_t child = fork();
-
-	if (!child) {
-		execlp("rm", "rm", "-rf", path, NULL);
-		_exit(127);
-	}
-	waitpid(child, NULL, 0);
-}
-
 int main(int argc, char **argv)
 {
 	static struct universe universe;
@@ -262,7 +251,8 @@ int main(int argc, char **argv)
 		fprintf(stderr, "model_engine: FAILED, seed %" PRIu64 "; the store is left in %s\n", world->seed, path);
 		return 1;
 	}
-	store_remove(path);
+	dir_remove(path);
+	dir_remove_beside(path, "copy");
 	printf("model_engine: %" PRIu64 " operations in %u rounds\n", atomic_load(&world->ops_done),
 	       atomic_load(&world->round));
 	return 0;
