@@ -348,6 +348,55 @@ LSM_API LSM_CHECK_RESULT int lsm_compact_range(struct lsm_db *db, struct lsm_sli
  */
 LSM_API LSM_CHECK_RESULT int lsm_checkpoint(struct lsm_db *db, const char *dir);
 
+/*
+ * Backups. A directory of backups, on any file system, holds any number of them, of one store or several. A file of a store
+ * is copied there once and shared by all backups that have it, so a backup copies what is new since the last
+ * one. Every copy is read back and compared; a backup counts when all of it is durable. A crash leaves the earlier ones
+ * whole, and what it leaves besides is removed by the next call that writes.
+ */
+struct lsm_copy_options {
+	/* Called now and then with the bytes done and to do; a non-zero result ends the call, which returns it. */
+	int (*progress)(void *ctx, uint64_t done_bytes, uint64_t total_bytes);
+	void *ctx;
+};
+
+struct lsm_backup_info {
+	uint64_t number;       /* 1, 2, … in its directory */
+	int code;              /* LSM_OK; else why the backup can't be read, and the rest is 0 */
+	uint64_t created_us;   /* microseconds since 1970 */
+	uint64_t sequence;     /* the store's last sequence number then */
+	uint64_t files, bytes; /* of all that it needs */
+	uint64_t copied_bytes; /* of what was new */
+};
+
+/*
+ * Makes a backup of what the store holds now, as lsm_checkpoint() takes it, in directory `dir`, which is made if only
+ * its last component is missing. `options` and `ret` may be NULL. Reads and writes go on.
+ * Errors: LSM_NOT_STORE (`dir` holds other files), LSM_BUSY, LSM_READ_ONLY, LSM_CORRUPT (a copy differs from what was
+ * written), LSM_INVALID, LSM_IO, LSM_NO_SPACE, LSM_NO_MEMORY: there is no new backup then.
+ */
+LSM_API LSM_CHECK_RESULT int lsm_backup(struct lsm_db *db, const char *dir, const struct lsm_copy_options *options,
+					struct lsm_backup_info *ret);
+/* Calls fn for each backup in `dir`, the oldest first; a non-zero result ends the listing and is returned. LSM_NOT_STORE,
+ * LSM_BUSY, LSM_IO, LSM_NO_MEMORY. */
+LSM_API LSM_CHECK_RESULT int lsm_backup_list(const char *dir, int (*fn)(void *ctx, const struct lsm_backup_info *info),
+					     void *ctx);
+/* Reads every file of backup `number` (0: of all) and compares it with its checksum. LSM_NOT_FOUND, LSM_CORRUPT (which
+ * file), LSM_NOT_STORE, LSM_BUSY, LSM_IO, LSM_NO_MEMORY. */
+LSM_API LSM_CHECK_RESULT int lsm_backup_verify(const char *dir, uint64_t number,
+					       const struct lsm_copy_options *options);
+/* Deletes backup `number`, and the files that no other has. LSM_NOT_FOUND; LSM_CORRUPT: another one can't be read, so the
+ * files stay. LSM_NOT_STORE, LSM_BUSY, LSM_IO, LSM_NO_MEMORY. */
+LSM_API LSM_CHECK_RESULT int lsm_backup_delete(const char *dir, uint64_t number);
+/*
+ * Makes directory `target` the store that was backed up as `number` (0: the newest). `target` must not exist; it
+ * appears when all is copied, compared with its checksums and durable.
+ * Errors: LSM_NOT_FOUND, LSM_EXISTS, LSM_CORRUPT (a file of the backup is damaged or missing), LSM_NOT_STORE, LSM_BUSY,
+ * LSM_IO, LSM_NO_SPACE, LSM_NO_MEMORY: there is no `target` then.
+ */
+LSM_API LSM_CHECK_RESULT int lsm_restore(const char *dir, uint64_t number, const char *target,
+					 const struct lsm_copy_options *options);
+
 /* Bytes on disk, and in memtables, of the keys in [begin, end): an estimate from the tables' indexes, without reading
  * data. Size 0 means no bound. Errors: LSM_CORRUPT, LSM_IO. */
 LSM_API LSM_CHECK_RESULT int lsm_approximate_size(struct lsm_db *db, struct lsm_slice begin, struct lsm_slice end,

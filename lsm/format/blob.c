@@ -58,15 +58,18 @@ struct blob_writer {
 int blob_writer_open(struct env *env, const char *path, uint64_t segment, struct blob_writer **ret)
 {
 	struct blob_writer *w = calloc(1, sizeof(*w));
+	struct file_header h = { .number = segment };
 	uint8_t header[FILE_HEADER_BYTES];
 	int rc;
 
 	if (!w)
 		return status_no_memory(sizeof(*w));
-	rc = env_open(env, path, ENV_OPEN_CREATE, &w->file);
+	rc = env->ops->random(env, &h.own[BLOB_OWN_ID], sizeof(h.own[BLOB_OWN_ID]));
+	if (!rc)
+		rc = env_open(env, path, ENV_OPEN_CREATE, &w->file);
 	if (rc)
 		goto fail;
-	file_header_encode(header, blob_magic, &(struct file_header){ .number = segment });
+	file_header_encode(header, blob_magic, &h);
 	rc = file_write(w->file, 0, header, sizeof(header));
 	if (rc)
 		goto fail;

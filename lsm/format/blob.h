@@ -44,6 +44,9 @@ int blob_writer_sync(struct blob_writer *w);
 struct env_file *blob_writer_file(struct blob_writer *w);
 void blob_writer_close(struct blob_writer *w); /* without a sync; NULL is accepted */
 
+/* The random number that a segment has got, which is its own wherever it is copied to. Errors: as blob_file_check(). */
+int blob_file_id(struct env_file *f, uint64_t segment, uint64_t *ret);
+
 /* Checks the header of a segment opened for reading. LSM_CORRUPT, LSM_UNSUPPORTED, LSM_IO. */
 int blob_file_check(struct env_file *f, uint64_t segment);
 

@@ -10,6 +10,8 @@
 #define BLOB_OFFSET_MAX (UINT64_C(1) << 62) /* of a record: far below what a file offset can hold */
 #define BLOB_BATCH_CHUNKS 64u               /* of one call to the kernel: 1 MiB */
 
+enum { BLOB_OWN_ID = 0 }; /* of the header's own numbers */
+
 extern const char blob_magic[];
 
 static inline uint64_t blob_chunks(uint64_t value_size)

@@ -24,7 +24,7 @@ bool blob_record_header_decode(const void *p, uint64_t seed, uint64_t *ret_value
 	return true;
 }
 
-int blob_file_check(struct env_file *f, uint64_t segment)
+int blob_file_id(struct env_file *f, uint64_t segment, uint64_t *ret)
 {
 	uint8_t bytes[FILE_HEADER_BYTES];
 	struct file_header h;
@@ -36,7 +36,16 @@ int blob_file_check(struct env_file *f, uint64_t segment)
 	if (!rc && h.number != segment)
 		rc = status_corrupt(f->path, 0, "%s is segment %llu by its header, expected was %llu", f->path,
 				    (unsigned long long)h.number, (unsigned long long)segment);
+	if (!rc)
+		*ret = h.own[BLOB_OWN_ID];
 	return rc;
+}
+
+int blob_file_check(struct env_file *f, uint64_t segment)
+{
+	uint64_t id;
+
+	return blob_file_id(f, segment, &id);
 }
 
 /* One read: chunks [first, end) of a value, of which [from, to) is wanted. */

@@ -53,6 +53,7 @@ struct blob_ref {
 /* What the manifest and the statistics keep of a table. Ended with table_props_free(). */
 struct table_props {
 	uint64_t file_bytes;
+	uint64_t file_id; /* random, the file's own, wherever it is copied to; 0: not known (the manifest doesn't keep it) */
 	uint64_t entries; /* point entries, deletes included */
 	uint64_t deletes;
 	uint64_t range_deletes;
@@ -96,6 +97,8 @@ struct table;
 int table_open(struct env *env, const char *path, uint64_t file_number, struct block_source *source,
 	       struct table **ret);
 void table_close(struct table *t);
+/* The properties alone, read from the file. For the caller. Errors: as table_open(). */
+int table_read_props(struct env *env, const char *path, uint64_t file_number, struct table_props *ret);
 /* Memory that the open table holds beside the block cache. */
 size_t table_memory_bytes(const struct table *t);
 /* Borrowed; valid while the table is open. */

@@ -151,6 +151,7 @@ enum prop_tag {
 	PROP_SMALLEST,
 	PROP_LARGEST,
 	PROP_BLOB_REFS,
+	PROP_FILE_ID,
 };
 
 void table_props_free(struct table_props *p)
@@ -178,6 +179,7 @@ int table_props_encode(struct buf *out, const struct table_props *p)
 	put_number(out, PROP_RAW_BYTES, p->raw_bytes);
 	put_number(out, PROP_SEQUENCE_MIN, p->sequence_min);
 	put_number(out, PROP_SEQUENCE_MAX, p->sequence_max);
+	put_number(out, PROP_FILE_ID, p->file_id);
 	buf_put_varint(out, PROP_SMALLEST);
 	buf_put_slice(out, buf_slice(&p->smallest));
 	buf_put_varint(out, PROP_LARGEST);
@@ -255,6 +257,8 @@ static int decode_prop(uint64_t tag, struct lsm_slice s, struct table_props *p)
 		return decode_key(s, &p->largest);
 	case PROP_BLOB_REFS:
 		return decode_refs(s, p);
+	case PROP_FILE_ID:
+		return decode_number(s, &p->file_id);
 	default:
 		return LSM_OK;
 	}

@@ -39,7 +39,7 @@ static uint64_t data_end_of(const struct table_footer *f)
 
 static int read_props(struct table *t, struct block_handle h)
 {
-	uint8_t *data;
+	uint8_t *data = NULL;
 	size_t bytes;
 	int rc;
 
@@ -150,6 +150,22 @@ void table_close(struct table *t)
 	free(t->top_data);
 	free(t->hinted);
 	free(t);
+}
+
+int table_read_props(struct env *env, const char *path, uint64_t file_number, struct table_props *ret)
+{
+	struct table t = { .file_number = file_number };
+	struct table_footer footer;
+	int rc = env_open(env, path, ENV_OPEN_READ, &t.file);
+
+	if (!rc)
+		rc = read_footer(&t, &footer);
+	if (!rc)
+		rc = read_props(&t, footer.props);
+	file_close(t.file);
+	if (!rc)
+		*ret = t.props;
+	return rc;
 }
 
 size_t table_memory_bytes(const struct table *t)

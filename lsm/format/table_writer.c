@@ -47,7 +47,9 @@ int table_writer_open(struct env *env, const char *path, uint64_t file_number,
 
 	if (!w)
 		return status_no_memory(sizeof(*w));
-	rc = env_open(env, path, ENV_OPEN_CREATE, &w->file);
+	rc = env->ops->random(env, &w->props.file_id, sizeof(w->props.file_id));
+	if (!rc)
+		rc = env_open(env, path, ENV_OPEN_CREATE, &w->file);
 	if (rc) {
 		free(w);
 		return rc;

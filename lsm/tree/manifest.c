@@ -18,10 +18,10 @@ struct manifest {
 	uint64_t number;
 };
 
-static int path_of(struct tree *tree, const char *name, char **ret)
+static int path_of(const char *dir, const char *name, char **ret)
 {
-	*ret = env_path(tree->dir, name);
-	return *ret ? LSM_OK : status_no_memory(strlen(tree->dir));
+	*ret = env_path(dir, name);
+	return *ret ? LSM_OK : status_no_memory(strlen(dir));
 }
 
 static int current_parse(const char *path, char *text, uint64_t *ret_number)
@@ -53,7 +53,7 @@ static int current_read(struct tree *tree, uint64_t *ret_number)
 	struct env_file *f = NULL;
 	char *path;
 	size_t size = 0;
-	int rc = path_of(tree, "CURRENT", &path);
+	int rc = path_of(tree->dir, "CURRENT", &path);
 
 	if (rc)
 		return rc;
@@ -69,13 +69,14 @@ static int current_read(struct tree *tree, uint64_t *ret_number)
 	return rc;
 }
 
-static int current_write(struct tree *tree, uint64_t number, bool *ret_unknown)
+/* A new CURRENT comes under its name whole, or not at all; *ret_unknown when nobody can tell which. */
+static int current_write(struct env *env, const char *dir, uint64_t number, bool *ret_unknown)
 {
 	char text[CURRENT_BYTES_MAX];
 	int n = snprintf(text, sizeof(text), CURRENT_WRITE, (unsigned)CURRENT_VERSION, (unsigned long long)number);
 
 	n += snprintf(text + n, sizeof(text) - (size_t)n, " %08x\n", checksum32(text, (size_t)n, 0));
-	return env_replace_file(tree->env, tree->dir, "CURRENT", text, (size_t)n, ret_unknown);
+	return env_replace_file(env, dir, "CURRENT", text, (size_t)n, ret_unknown);
 }
 
 struct reading {
@@ -197,28 +198,43 @@ static int whole_version(const struct manifest_state *state, struct edit *e)
 	return rc;
 }
 
-int manifest_create(struct tree *tree, uint64_t number, const struct manifest_state *state, struct manifest **ret,
-		    bool *ret_unknown)
+/* A new file that holds the state as its first edit; the caller removes it after a failure. */
+static int start(struct env *env, const char *path, uint64_t number, const struct manifest_state *state,
+		 struct manifest **ret)
 {
-	char path[STORE_PATH_MAX];
 	struct manifest *m = calloc(1, sizeof(*m));
 	struct edit e = { 0 };
 	int rc;
 
-	*ret_unknown = false;
 	if (!m)
 		return status_no_memory(sizeof(*m));
 	m->number = number;
-	store_file_path(path, tree->dir, STORE_MANIFEST, number);
-	rc = log_writer_open(tree->env, path, number, &m->log);
+	rc = log_writer_open(env, path, number, &m->log);
 	if (!rc)
 		rc = whole_version(state, &e);
 	if (!rc)
 		rc = manifest_append(m, &e);
 	edit_done(&e);
+	if (rc)
+		manifest_close(m);
+	else
+		*ret = m;
+	return rc;
+}
+
+int manifest_create(struct tree *tree, uint64_t number, const struct manifest_state *state, struct manifest **ret,
+		    bool *ret_unknown)
+{
+	char path[STORE_PATH_MAX];
+	struct manifest *m = NULL;
+	int rc;
+
+	*ret_unknown = false;
+	store_file_path(path, tree->dir, STORE_MANIFEST, number);
+	rc = start(tree->env, path, number, state, &m);
 	/* The directory is synced with CURRENT. */
 	if (!rc)
-		rc = current_write(tree, number, ret_unknown);
+		rc = current_write(tree->env, tree->dir, number, ret_unknown);
 	if (rc) {
 		manifest_close(m);
 		if (!*ret_unknown)
@@ -227,6 +243,24 @@ int manifest_create(struct tree *tree, uint64_t number, const struct manifest_st
 	}
 	*ret = m;
 	return LSM_OK;
+}
+
+int manifest_write(struct env *env, const char *path, uint64_t number, const struct manifest_state *state)
+{
+	struct manifest *m = NULL;
+	int rc = start(env, path, number, state, &m);
+
+	manifest_close(m);
+	if (rc)
+		env_discard(env, path);
+	return rc;
+}
+
+int manifest_set_current(struct env *env, const char *dir, uint64_t number)
+{
+	bool unknown = false;
+
+	return current_write(env, dir, number, &unknown);
 }
 
 int manifest_append(struct manifest *m, const struct edit *e)

@@ -29,6 +29,9 @@ int manifest_state_new(struct manifest_state *ret);
  * *ret_unknown tells whether it may be the current one nevertheless: then no file that it names may be deleted. */
 int manifest_create(struct tree *tree, uint64_t number, const struct manifest_state *state, struct manifest **ret,
 		    bool *ret_unknown);
+/* The two halves of it, for a manifest that is to be kept elsewhere first: the file alone, synced; and CURRENT. */
+int manifest_write(struct env *env, const char *path, uint64_t number, const struct manifest_state *state);
+int manifest_set_current(struct env *env, const char *dir, uint64_t number);
 /* Appends an edit, durably. After a failure: create a new manifest; if manifest_unknown(), nobody can tell whether the
  * edit is in the file, so none of the files it names may be deleted. */
 int manifest_append(struct manifest *m, const struct edit *e);

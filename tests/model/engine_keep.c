@@ -144,6 +144,37 @@ static void check_copy(struct run *r, const char *path)
 	CHECK_OK(lsm_close(db));
 }
 
+static int oldest(void *ctx, const struct lsm_backup_info *info)
+{
+	uint64_t *number = ctx;
+
+	CHECK_OK(info->code);
+	if (!number[0])
+		number[0] = info->number;
+	number[1] = info->number;
+	return LSM_OK;
+}
+
+void run_backup(struct run *r)
+{
+	struct lsm_backup_info info = { 0 };
+	char path[256], dir[256];
+	uint64_t numbers[2] = { 0 };
+
+	dir_beside(r->path, "copy", path);
+	dir_beside(r->path, "backups", dir);
+	dir_remove(path);
+	CHECK_OK(lsm_backup(r->db, dir, NULL, &info));
+	CHECK(info.copied_bytes <= info.bytes, "more was copied than there is");
+	CHECK_OK(lsm_backup_list(dir, oldest, numbers));
+	CHECK(numbers[1] == info.number, "backup %u is not the newest", (unsigned)info.number);
+	if (numbers[1] - numbers[0] >= 3)
+		CHECK_OK(lsm_backup_delete(dir, numbers[0]));
+	CHECK_OK(lsm_backup_verify(dir, 0, NULL));
+	CHECK_OK(lsm_restore(dir, rng_one_in(&r->rng, 2) ? 0 : info.number, path, NULL));
+	check_copy(r, path);
+}
+
 void run_checkpoint(struct run *r)
 {
 	char path[256];

@@ -372,7 +372,7 @@ void run_read(struct run *r)
 	else if (what < 982)
 		run_name(r);
 	else if (what < 983)
-		run_checkpoint(r);
+		rng_one_in(&r->rng, 3) ? run_backup(r) : run_checkpoint(r);
 	else
 		upkeep(r);
 }

@@ -42,6 +42,7 @@ void run_write(struct run *r);
 void run_name(struct run *r);
 /* Copies the store, and compares the copy with the model. */
 void run_checkpoint(struct run *r);
+void run_backup(struct run *r); /* the same by way of a backup */
 /* Removes a directory and all that is in it. */
 void dir_remove(const char *path);
 /* "PATH.WHAT", and removing it with what a broken-off copy left. */

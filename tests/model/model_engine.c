@@ -253,6 +253,7 @@ int main(int argc, char **argv)
 	}
 	dir_remove(path);
 	dir_remove_beside(path, "copy");
+	dir_remove_beside(path, "backups");
 	printf("model_engine: %" PRIu64 " operations in %u rounds\n", atomic_load(&world->ops_done),
 	       atomic_load(&world->round));
 	return 0;
