@@ -17,6 +17,8 @@ static const struct verb verbs[] = {
 	{ "ls", "STORE [PATH]", "list a directory", verb_ls },
 	{ "stat", "STORE [PATH]", "show figures of a file, or of the store", verb_stat },
 	{ "dump", "FILE", "show what is in a file of a store", verb_dump },
+	{ "backup", "STORE DIR", "copy what is new in a store to a directory", verb_backup },
+	{ "restore", "DIR [N] STORE", "make a store of a backup", verb_restore },
 };
 
 #define N_VERBS (sizeof(verbs) / sizeof(verbs[0]))
@@ -31,8 +33,8 @@ static void print_help(FILE *out)
 		snprintf(usage, sizeof(usage), "%s %s", verbs[i].name, verbs[i].arguments);
 		fprintf(out, "  %-34s %s\n", usage, verbs[i].summary);
 	}
-	fputs("\nSTORE is a directory; mount makes it if it isn't there. get, put, rm, ls and\n"
-	      "stat are for a store that isn't mounted.\n\n"
+	fputs("\nSTORE is a directory; mount makes it if it isn't there. get, put, rm, ls,\n"
+	      "stat and backup are for a store that isn't mounted.\n\n"
 	      "  lsmfs mount ~/store ~/kv      one process, no server, no configuration\n"
 	      "  echo hello > ~/kv/greeting    a put\n"
 	      "  cat ~/kv/greeting             a get\n"

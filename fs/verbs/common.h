@@ -9,6 +9,7 @@
 #include <argp.h>
 
 struct volume;
+struct lsm_db;
 
 /* The name that messages begin with: "lsmfs", or "mount.lsmfs" as mount(8)'s helper. */
 extern const char *program_name;
@@ -71,5 +72,13 @@ struct store_open_options {
 int store_open(const char *path, const struct store_open_options *options, struct volume **ret);
 /* Closes it; `r` is the result until now, and the result is `r` or, if that is 0, the one of closing. */
 int store_close(struct volume *volume, const char *path, int r);
+
+
+/* Opens the engine of the store alone, for what concerns its files and not the volume. 0 or a negative LSM_* code, of which
+ * the reason has been complained. End with lsm_close(). */
+int store_open_engine(const char *path, struct lsm_db **ret);
+
+/* "17": the number of a backup, from 1 on. */
+bool parse_backup_number(const char *text, uint64_t *ret);
 
 #endif

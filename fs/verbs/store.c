@@ -4,6 +4,7 @@
 #include "fs/verbs/mountinfo.h"
 #include "fs/volume/rows.h"
 #include "fs/volume/volume.h"
+#include "lsm/lsm.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -207,6 +208,20 @@ int store_open(const char *path, const struct store_open_options *options, struc
 	else if (options->ret_created)
 		*options->ret_created = made;
 	return r;
+}
+
+int store_open_engine(const char *path, struct lsm_db **ret)
+{
+	int rc = check_directory(path, false) < 0 ? LSM_NOT_STORE : LSM_OK;
+
+	if (rc)
+		return rc;
+	rc = lsm_open(path, NULL, ret);
+	if (rc == LSM_BUSY)
+		complain_of_owner(path, lsm_last_error()->message);
+	else if (rc)
+		complain("cannot open the store %s: %s", path, lsm_last_error()->message);
+	return rc;
 }
 
 int store_close(struct volume *volume, const char *path, int r)

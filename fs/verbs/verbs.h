@@ -20,6 +20,8 @@ int verb_rm(int argc, char **argv);
 int verb_ls(int argc, char **argv);
 int verb_stat(int argc, char **argv);
 int verb_dump(int argc, char **argv);
+int verb_backup(int argc, char **argv);
+int verb_restore(int argc, char **argv);
 
 /* As mount.lsmfs and mount.fuse.lsmfs, which mount(8) calls: STORE DIR [-sfnvwr] [-N namespace] [-o options]
  * [-t type]. */

@@ -51,7 +51,7 @@ help_and_version()
 	local verb
 	"$LSMFS" --help | grep -q mount
 	"$LSMFS" --version | grep -qE '[0-9]+\.[0-9]+\.[0-9]+'
-	for verb in mount umount get put rm ls stat dump; do
+	for verb in mount umount get put rm ls stat dump backup restore; do
 		"$LSMFS" "$verb" --help | grep -q "$verb"
 	done
 	"$LSMFS" mount --help | grep -q 'memory='
@@ -364,6 +364,46 @@ dumps()
 	rm -r d
 }
 
+backups()
+{
+	"$LSMFS" backup s saved | grep -q '^backup 1: '
+	echo second | "$LSMFS" put s both
+	"$LSMFS" backup s saved | grep -q '^backup 2: '
+	"$LSMFS" backup -q s saved >out
+	[ ! -s out ]
+	[ "$("$LSMFS" backup --list saved | wc -l)" = 3 ]
+	"$LSMFS" backup --verify saved
+	"$LSMFS" backup --verify saved 2
+	"$LSMFS" restore saved 1 again
+	[ "$("$LSMFS" get again both)" = offline ]
+	"$LSMFS" restore saved newest
+	[ "$("$LSMFS" get newest both)" = second ]
+	mount_in_background newest m
+	cmp m/large blob
+	refused 'mounted on' "$LSMFS" backup newest saved
+	"$LSMFS" umount m
+	refused 'exists already' "$LSMFS" restore saved 1 again
+	refused 'no backup 9' "$LSMFS" backup --delete 9 saved
+	refused 'such backup' "$LSMFS" restore saved 9 ninth
+	[ ! -e ninth ]
+	refused 'not a directory of backups' "$LSMFS" backup s s
+	refused 'not a directory' "$LSMFS" backup --list none
+	refused 'no store' "$LSMFS" backup none saved
+	refused 'number' "$LSMFS" restore saved first again
+	refused 'number' "$LSMFS" backup --delete x saved
+	refused 'only one' "$LSMFS" backup --list --verify saved
+	"$LSMFS" backup --delete 1 saved
+	[ "$("$LSMFS" backup --list saved | wc -l)" = 2 ]
+	"$LSMFS" backup --verify saved
+	local file
+	file=$(ls -S saved/*.sst saved/*.blob 2>/dev/null | head -n 1)
+	printf 'x' | dd of="$file" bs=1 seek=100 conv=notrunc status=none
+	refused "$(basename "$file")" "$LSMFS" backup --verify saved
+	refused "$(basename "$file")" "$LSMFS" restore saved 2 damaged
+	[ ! -e damaged ]
+	echo offline | "$LSMFS" put s both
+}
+
 point "help and version" help_and_version
 point "wrong commands" wrong_commands
 point "put, get, ls, stat, rm" round_trip
@@ -385,6 +425,7 @@ point "mount.lsmfs, the flags of mount(8)" helper mount.lsmfs -n -s -t fuse.lsmf
 point "mount.fuse.lsmfs" helper mount.fuse.lsmfs
 point "no rights" no_rights
 point "a mount whose process is dead" dead_mount
+point "backup and restore" backups
 point "awkward paths" awkward_paths
 point "relative and linked paths" relative_and_linked_paths
 [ "$bad_points" = 0 ]
