@@ -86,6 +86,7 @@ struct lsm_db;
 struct lsm_snapshot;
 struct lsm_batch;
 struct lsm_iter;
+struct lsm_ingest;
 
 struct lsm_slice {
 	const void *data;
@@ -251,6 +252,24 @@ LSM_API void lsm_batch_free(struct lsm_batch *batch);
  * fine (with LSM_WRITE_SYNC it is lsm_sync()). */
 LSM_API LSM_CHECK_RESULT int lsm_write(struct lsm_db *db, struct lsm_batch *batch, unsigned flags);
 
+/*
+ * A load writes sorted data straight to tables and blob segments, once, past log and memtable. lsm_ingest_put() takes the keys
+ * in strictly ascending order, and copies key and value. Nothing is visible until lsm_ingest_finish(), which makes all of it
+ * visible at one moment, newer than every write that was acknowledged before and older than all that begin
+ * after; on return it is durable, and so is every write before it. The tables go to the deepest level above which nothing
+ * overlaps them, else to level 0, where compaction takes them on. Writers wait while finish() flushes what they wrote just before.
+ * A load belongs to one thread at a time; several may run at once. A crash, an abort or an error leaves nothing of it.
+ *
+ * put: LSM_INVALID (sizes; not behind the key before): the load is as it was. After LSM_IO, LSM_NO_SPACE, LSM_NO_MEMORY
+ * every further call returns the same, and only lsm_ingest_abort() or lsm_ingest_finish() is left.
+ * finish: ends the load whatever it returns; LSM_READ_ONLY, LSM_IO, LSM_NO_SPACE, LSM_NO_MEMORY.
+ * abort: ends it and deletes its files; NULL is accepted.
+ */
+LSM_API LSM_CHECK_RESULT int lsm_ingest_new(struct lsm_db *db, struct lsm_ingest **ret_ingest);
+LSM_API LSM_CHECK_RESULT int lsm_ingest_put(struct lsm_ingest *ingest, struct lsm_slice key, struct lsm_slice value);
+LSM_API LSM_CHECK_RESULT int lsm_ingest_finish(struct lsm_ingest *ingest);
+LSM_API void lsm_ingest_abort(struct lsm_ingest *ingest);
+
 /* Makes every write that was acknowledged before this call durable. Concurrent callers share one fdatasync.
  * Errors: LSM_IO, LSM_NO_SPACE, LSM_READ_ONLY: the store is read-only from then on. */
 LSM_API LSM_CHECK_RESULT int lsm_sync(struct lsm_db *db);
@@ -413,11 +432,12 @@ struct lsm_level_stats {
 /* Counters since lsm_open(), and gauges (marked g). */
 struct lsm_stats {
 	uint64_t gets, gets_found, iterators, seeks;
-	uint64_t writes;             /* batches and single operations */
-	uint64_t operations;         /* puts, deletes, range deletes */
-	uint64_t user_bytes;         /* keys and values as given */
-	uint64_t log_bytes;          /* appended to the log */
-	uint64_t blob_bytes_written; /* to blob segments: by writers, flushes, collections */
+	uint64_t writes;                    /* batches and single operations */
+	uint64_t operations;                /* puts, deletes, range deletes */
+	uint64_t user_bytes;                /* keys and values as given */
+	uint64_t log_bytes;                 /* appended to the log */
+	uint64_t blob_bytes_written;        /* to blob segments: by writers, flushes, collections */
+	uint64_t loads, load_bytes_written; /* lsm_ingest_finish(): tables and blob segments */
 	uint64_t flush_bytes_written, compact_bytes_read, compact_bytes_written;
 	uint64_t syncs_asked, syncs_done; /* callers that wanted durability; fdatasync rounds that gave it */
 	uint64_t flushes, compactions, trivial_moves;

@@ -53,12 +53,15 @@ struct blob_ref {
 /* What the manifest and the statistics keep of a table. Ended with table_props_free(). */
 struct table_props {
 	uint64_t file_bytes;
-	uint64_t file_id; /* random, the file's own, wherever it is copied to; 0: not known (the manifest doesn't keep it) */
+	uint64_t file_id; /* random, wherever the file is copied to; 0: not known (the manifest doesn't keep it) */
 	uint64_t entries; /* point entries, deletes included */
 	uint64_t deletes;
 	uint64_t range_deletes;
 	uint64_t raw_bytes;                  /* of keys and values, uncompressed */
 	uint64_t sequence_min, sequence_max; /* of points and range tombstones */
+	/* The entries have sequence number 0 in the file; the one that counts, for all of them, came later (sequence_max in
+	 * the manifest; table_set_sequence()). */
+	bool loaded;
 	/* Internal keys that bound points and range tombstones. Where a range tombstone's end is the largest, `largest` is
 	 * (end, RANGE_END_TRAILER), which sorts before every entry of that user key: the end is not part of the table. */
 	struct buf smallest, largest;
@@ -77,6 +80,8 @@ struct table_writer;
 /* Creates `path`. `file_number` seeds the checksums. */
 int table_writer_open(struct env *env, const char *path, uint64_t file_number,
 		      const struct table_write_options *options, struct table_writer **ret);
+/* It will be a loaded table (see struct table_props): all entries come with sequence number 0, one for a user key. */
+void table_writer_set_loaded(struct table_writer *w);
 /* Entries come in strictly ascending order of internal keys. */
 int table_writer_add(struct table_writer *w, struct lsm_slice ikey, struct lsm_slice value);
 /* Range tombstones come in any order, at any time. */
@@ -97,6 +102,8 @@ struct table;
 int table_open(struct env *env, const char *path, uint64_t file_number, struct block_source *source,
 	       struct table **ret);
 void table_close(struct table *t);
+/* Gives a loaded table its sequence number; before anything else is asked of it. LSM_CORRUPT when it is not loaded. */
+int table_set_sequence(struct table *t, uint64_t sequence);
 /* The properties alone, read from the file. For the caller. Errors: as table_open(). */
 int table_read_props(struct env *env, const char *path, uint64_t file_number, struct table_props *ret);
 /* Memory that the open table holds beside the block cache. */

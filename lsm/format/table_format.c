@@ -152,6 +152,7 @@ enum prop_tag {
 	PROP_LARGEST,
 	PROP_BLOB_REFS,
 	PROP_FILE_ID,
+	PROP_LOADED,
 };
 
 void table_props_free(struct table_props *p)
@@ -180,6 +181,8 @@ int table_props_encode(struct buf *out, const struct table_props *p)
 	put_number(out, PROP_SEQUENCE_MIN, p->sequence_min);
 	put_number(out, PROP_SEQUENCE_MAX, p->sequence_max);
 	put_number(out, PROP_FILE_ID, p->file_id);
+	if (p->loaded)
+		put_number(out, PROP_LOADED, 1);
 	buf_put_varint(out, PROP_SMALLEST);
 	buf_put_slice(out, buf_slice(&p->smallest));
 	buf_put_varint(out, PROP_LARGEST);
@@ -238,6 +241,9 @@ static int decode_key(struct lsm_slice s, struct buf *ret)
 
 static int decode_prop(uint64_t tag, struct lsm_slice s, struct table_props *p)
 {
+	uint64_t number = 0;
+	int rc;
+
 	switch (tag) {
 	case PROP_ENTRIES:
 		return decode_number(s, &p->entries);
@@ -259,6 +265,10 @@ static int decode_prop(uint64_t tag, struct lsm_slice s, struct table_props *p)
 		return decode_refs(s, p);
 	case PROP_FILE_ID:
 		return decode_number(s, &p->file_id);
+	case PROP_LOADED:
+		rc = decode_number(s, &number);
+		p->loaded = number;
+		return rc;
 	default:
 		return LSM_OK;
 	}

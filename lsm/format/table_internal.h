@@ -18,6 +18,7 @@ struct table {
 	uint64_t blocks_end;         /* the footer's offset */
 	struct block_source *source; /* or NULL */
 	struct table_props props;
+	uint64_t sequence; /* of all entries of a loaded table, else 0: each has its own */
 	uint8_t *top_data; /* owned bytes behind the view */
 	struct block top;
 	struct block_handle filter_at;

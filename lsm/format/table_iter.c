@@ -17,6 +17,7 @@ struct table_iter {
 	struct level partition, data;
 	struct readahead readahead;
 	struct block_space space; /* of a data block that is not in the source */
+	struct buf key; /* of a loaded table: the entry's, with the table's sequence number */
 };
 
 enum direction { FORWARD, BACKWARD };
@@ -32,6 +33,20 @@ static void stop(struct table_iter *ti, int status)
 	ti->it.status = status;
 }
 
+/* The key as the table's own sequence number makes it. */
+static void stamp(struct table_iter *ti)
+{
+	uint64_t type = ikey_trailer(ti->it.key) & 255;
+
+	buf_set(&ti->key, ti->it.key);
+	if (ti->key.failed) {
+		stop(ti, status_no_memory(ti->it.key.size));
+		return;
+	}
+	put_u64(ti->key.data + ti->key.size - TRAILER_BYTES, ti->table->sequence << 8 | type);
+	ti->it.key = buf_slice(&ti->key);
+}
+
 /* Shows where the data iterator stands. */
 static inline void publish(struct table_iter *ti)
 {
@@ -39,6 +54,8 @@ static inline void publish(struct table_iter *ti)
 	ti->it.status = ti->data.iter.it.status;
 	ti->it.key = ti->data.iter.it.key;
 	ti->it.value = ti->data.iter.it.value;
+	if (ti->table->sequence && ti->it.valid)
+		stamp(ti);
 }
 
 static void leave(struct table_iter *ti, struct level *level)
@@ -218,9 +235,23 @@ static void op_seek_last(struct iter *it)
 	descend(of(it), NULL, BACKWARD);
 }
 
+/* The data iterator may have been stepped to its block's end: see struct iter. */
+static void op_next(struct iter *it)
+{
+	struct table_iter *ti = of(it);
+
+	assert(it->valid);
+	if (ti->data.iter.it.valid)
+		block_iter_next(&ti->data.iter);
+	settle(ti, FORWARD);
+}
+
 static void op_seek(struct iter *it, struct lsm_slice ikey)
 {
 	descend(of(it), &ikey, FORWARD);
+	/* In the file the entry is older than any target, and so found; it may be too new by the table's number. */
+	if (of(it)->table->sequence && it->valid && ikey_compare(it->key, ikey) < 0)
+		op_next(it);
 }
 
 static void op_seek_prev(struct iter *it, struct lsm_slice ikey)
@@ -236,17 +267,6 @@ static void op_seek_prev(struct iter *it, struct lsm_slice ikey)
 		block_iter_prev(&ti->data.iter);
 		settle(ti, BACKWARD);
 	}
-}
-
-/* The data iterator may have been stepped to its block's end: see struct iter. */
-static void op_next(struct iter *it)
-{
-	struct table_iter *ti = of(it);
-
-	assert(it->valid);
-	if (ti->data.iter.it.valid)
-		block_iter_next(&ti->data.iter);
-	settle(ti, FORWARD);
 }
 
 static void op_prev(struct iter *it)
@@ -274,6 +294,7 @@ static void op_free(struct iter *it)
 	level_done(ti, &ti->data);
 	readahead_done(&ti->readahead);
 	free(ti->space.data);
+	buf_free(&ti->key);
 	free(ti);
 }
 
@@ -294,7 +315,7 @@ int table_iter_new(struct table *t, bool low_priority, struct iter **ret)
 	if (!ti)
 		return status_no_memory(sizeof(*ti));
 	ti->it.ops = &table_iter_ops;
-	ti->it.leaf = &ti->data.iter;
+	ti->it.leaf = t->sequence ? NULL : &ti->data.iter; /* whose keys are not what the iterator shows */
 	ti->table = t;
 	ti->readahead.bulk = low_priority;
 	block_iter_init(&ti->top);

@@ -133,6 +133,14 @@ static uint64_t bounded(uint64_t trailer)
 
 void table_locate(struct table *t, uint64_t trailer, struct table_query *const *queries, size_t n)
 {
+	/* Of a loaded table, all entries have the table's number. */
+	if (trailer_seq(bounded(trailer)) < t->sequence) {
+		for (size_t i = 0; i < n; i++) {
+			fail(queries[i], LSM_OK);
+			queries[i]->hit = (struct table_hit){ .answer = TABLE_ABSENT };
+		}
+		return;
+	}
 	locate_partitions(t, bounded(trailer), queries, n);
 	locate_blocks(t, bounded(trailer), queries, n);
 }
@@ -151,7 +159,7 @@ static void read_one(struct table *t, uint64_t trailer, struct table_query *q)
 		rc = block_find(&data, q->user_key, trailer, &hit);
 	if (!rc && hit.same_user_key) {
 		q->hit.answer = TABLE_FOUND;
-		q->hit.trailer = hit.trailer;
+		q->hit.trailer = t->sequence ? trailer_of(t->sequence, trailer_type(hit.trailer)) : hit.trailer;
 		q->hit.value = hit.value;
 		return;
 	}

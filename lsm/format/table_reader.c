@@ -152,6 +152,15 @@ void table_close(struct table *t)
 	free(t);
 }
 
+int table_set_sequence(struct table *t, uint64_t sequence)
+{
+	if (!t->props.loaded)
+		return status_corrupt(t->file->path, 0, "%s is no loaded table, but the manifest says so",
+				      t->file->path);
+	t->sequence = sequence;
+	return LSM_OK;
+}
+
 int table_read_props(struct env *env, const char *path, uint64_t file_number, struct table_props *ret)
 {
 	struct table t = { .file_number = file_number };
@@ -258,7 +267,7 @@ static int find_entry(struct table *t, struct block_handle h, struct lsm_slice u
 		return rc;
 	}
 	ret->answer = TABLE_FOUND;
-	ret->trailer = hit.trailer;
+	ret->trailer = t->sequence ? trailer_of(t->sequence, trailer_type(hit.trailer)) : hit.trailer;
 	ret->value = hit.value;
 	ret->pin = pin;
 	return LSM_OK;
@@ -275,6 +284,10 @@ int table_get(struct table *t, struct lsm_slice user_key, uint64_t hash, uint64_
 	/* Separators carry the largest trailer of all; a look-up's has to sort behind those. */
 	if (trailer > SEEK_TRAILER(SEQUENCE_MAX))
 		trailer = SEEK_TRAILER(SEQUENCE_MAX);
+	if (trailer_seq(trailer) < t->sequence) {
+		*ret = hit;
+		return LSM_OK;
+	}
 	rc = table_filter(t, KEEP_DEEP_FILTER, &filter);
 	if (!rc && filter && !filter_may_contain(filter, hash)) {
 		hit.answer = TABLE_FILTERED;

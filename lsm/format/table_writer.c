@@ -65,6 +65,11 @@ int table_writer_open(struct env *env, const char *path, uint64_t file_number,
 	return LSM_OK;
 }
 
+void table_writer_set_loaded(struct table_writer *w)
+{
+	w->props.loaded = true;
+}
+
 void table_writer_abort(struct table_writer *w)
 {
 	if (!w)

@@ -4,6 +4,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "lsm/env/sync.h"
+
 enum {
 	SHARD_FILES_MIN = 64, /* with fewer files, the limit of a shard would bind long before the whole one does */
 	SHARDS_MAX = 8,
@@ -12,6 +14,10 @@ enum {
 /* What a number stands for in the cache's keys: the two kinds share one space of numbers, but need not. */
 enum { KEY_TABLE = 0, KEY_BLOB = 1 };
 
+struct loaded {
+	uint64_t number, sequence;
+};
+
 struct table_cache {
 	struct env *env;
 	char *dir;
@@ -19,6 +25,10 @@ struct table_cache {
 	struct cache *open; /* each file is charged 1 */
 	int64_t held_max;   /* of the files that may be open at once; the others come and go */
 	_Atomic int64_t held, held_bytes;
+	/* loaded: few, and asked for only when a table is opened */
+	struct mutex lock; /* a leaf */
+	struct loaded *loaded;
+	size_t loaded_n, loaded_capacity;
 };
 
 struct open_file {
@@ -60,6 +70,7 @@ int table_cache_new(struct env *env, const char *dir, struct block_cache *blocks
 		free(c);
 		return rc;
 	}
+	mutex_init(&c->lock);
 	*ret = c;
 	return LSM_OK;
 }
@@ -69,17 +80,65 @@ void table_cache_free(struct table_cache *c)
 	if (!c)
 		return;
 	cache_free(c->open);
+	mutex_done(&c->lock);
+	free(c->loaded);
 	free(c->dir);
 	free(c);
 }
 
+/* ---- loaded tables ---- */
+
+int table_cache_set_sequence(struct table_cache *c, uint64_t number, uint64_t sequence)
+{
+	int rc = LSM_OK;
+
+	mutex_lock(&c->lock);
+	if (c->loaded_n == c->loaded_capacity) {
+		size_t capacity = c->loaded_capacity ? c->loaded_capacity * 2 : 16;
+		struct loaded *p = realloc(c->loaded, capacity * sizeof(*p));
+
+		if (p) {
+			c->loaded = p;
+			c->loaded_capacity = capacity;
+		} else {
+			rc = status_no_memory(capacity * sizeof(*p));
+		}
+	}
+	if (!rc)
+		c->loaded[c->loaded_n++] = (struct loaded){ number, sequence };
+	mutex_unlock(&c->lock);
+	return rc;
+}
+
+/* 0: it isn't one. With `forget`, it won't be one any more. */
+static uint64_t loaded_sequence(struct table_cache *c, uint64_t number, bool forget)
+{
+	uint64_t sequence = 0;
+
+	mutex_lock(&c->lock);
+	for (size_t i = 0; !sequence && i < c->loaded_n; i++) {
+		if (c->loaded[i].number != number)
+			continue;
+		sequence = c->loaded[i].sequence;
+		if (forget)
+			c->loaded[i] = c->loaded[--c->loaded_n];
+	}
+	mutex_unlock(&c->lock);
+	return sequence;
+}
+
 static int open_table(struct table_cache *c, uint64_t number, struct open_file *f)
 {
+	uint64_t sequence = loaded_sequence(c, number, false);
 	char path[STORE_PATH_MAX];
 	int rc;
 
 	store_file_path(path, c->dir, STORE_TABLE, number);
 	rc = table_open(c->env, path, number, block_cache_source(c->blocks), &f->table);
+	if (!rc && sequence)
+		rc = table_set_sequence(f->table, sequence);
+	if (!rc && !sequence && table_get_props(f->table)->loaded)
+		rc = status_corrupt(path, 0, "%s is a loaded table, and the manifest doesn't say when", path);
 	if (!rc)
 		f->memory_bytes += table_memory_bytes(f->table);
 	return rc;
@@ -216,6 +275,7 @@ void table_cache_evict(struct table_cache *c, uint64_t number)
 	cache_erase(c->open, (struct cache_key){ number, KEY_TABLE });
 	cache_erase(c->open, (struct cache_key){ number, KEY_BLOB });
 	cache_erase_file(block_cache_cache(c->blocks), number);
+	(void)loaded_sequence(c, number, true);
 }
 
 static const char *const suffixes[] = {

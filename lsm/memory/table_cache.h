@@ -40,6 +40,9 @@ void table_cache_unhold(struct table_cache *c, struct table_hold *hold);
 
 void table_cache_release(struct table_cache *c, struct table_pin *pin);
 
+/* Tells the sequence number of a loaded table, once, before it is asked for; kept until it is evicted. */
+int table_cache_set_sequence(struct table_cache *c, uint64_t number, uint64_t sequence);
+
 /* The file is about to be deleted: closes it when nobody pins it, and forgets its blocks. */
 void table_cache_evict(struct table_cache *c, uint64_t number);
 

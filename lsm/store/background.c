@@ -219,6 +219,8 @@ bool job_begin(struct lsm_db *db, const struct job *j)
 	struct running_job *free_slot = NULL;
 	struct lsm_slice begin, end;
 
+	if (db->loading)
+		return false;
 	job_range(j, &begin, &end);
 	for (size_t i = 0; i < JOBS_MAX; i++) {
 		struct running_job *r = &db->running[i];

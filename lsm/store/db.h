@@ -113,6 +113,7 @@ struct lsm_db {
 	uint64_t snapshots_n;
 	struct running_job running[JOBS_MAX];
 	unsigned jobs_running;
+	bool loading;                   /* a load is choosing its levels: no job may begin */
 	struct lsm_error failure;       /* why the store is read-only, once `failed` is set */
 	struct lsm_error flush_failure; /* the last flush's error; code 0 after a success */
 
@@ -137,7 +138,8 @@ struct lsm_db {
 
 	struct read_counters reads[EPOCH_SLOTS]; /* by epoch slot, so that readers don't share a line */
 	_Atomic uint64_t writes, operations, user_bytes, syncs_asked, syncs_done, flushes, compactions, trivial_moves,
-		delays, delay_us, flush_bytes_written, compact_bytes_read, compact_bytes_written;
+		delays, delay_us, loads, load_bytes_written, flush_bytes_written, compact_bytes_read,
+		compact_bytes_written;
 	_Atomic uint64_t level_read[LSM_LEVELS], level_written[LSM_LEVELS];
 	struct histogram histograms[LSM_HISTOGRAMS];
 };
@@ -239,6 +241,9 @@ void direct_seal(struct lsm_db *db);
 int direct_sync(struct lsm_db *db, bool sealed_only);
 /* Everything below `lsn` is durable on return. */
 int sync_to(struct lsm_db *db, uint64_t lsn);
+
+/* upkeep.c: waits until the memtables whose log begins before `first_segment` are flushed. The commit lock may be held. */
+int flush_wait(struct lsm_db *db, uint64_t first_segment);
 
 /* background.c */
 int background_start(struct lsm_db *db);

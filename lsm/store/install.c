@@ -37,7 +37,8 @@ static int record(struct lsm_db *db, struct edit *e, struct version *v, const st
 	struct lsm_error first;
 	int rc;
 
-	e->last_sequence = atomic_load(&db->last_sequence);
+	if (e->last_sequence < atomic_load(&db->last_sequence)) /* a load's is not published yet */
+		e->last_sequence = atomic_load(&db->last_sequence);
 	e->next_number = atomic_load(&db->next_number);
 	if (!db->manifest || manifest_bytes(db->manifest) > MANIFEST_BYTES_MAX)
 		return replace_manifest(db, e, v, named);

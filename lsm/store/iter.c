@@ -156,12 +156,12 @@ int lsm_iter_new(struct lsm_db *db, const struct lsm_iter_options *options, stru
 	slot = epoch_enter(db->epoch);
 	it->sv = atomic_load(&db->current);
 	atomic_fetch_add_explicit(&it->sv->refs, 1, memory_order_relaxed);
+	/* After the superversion, for the reason given in get.c; inside, for that given in ingest.c. */
+	it->sequence =
+		o->snapshot ? o->snapshot->sequence : atomic_load_explicit(&db->last_sequence, memory_order_acquire);
 	epoch_exit(db->epoch, slot);
 	it->counters = &db->reads[slot];
 	count(it->counters->iterators, 1);
-	/* After the superversion, for the reason given in get.c. */
-	it->sequence =
-		o->snapshot ? o->snapshot->sequence : atomic_load_explicit(&db->last_sequence, memory_order_acquire);
 	rc = it->lower.failed || it->upper.failed ? status_no_memory(o->lower.size + o->upper.size) : open_sources(it);
 	if (rc) {
 		struct lsm_error first = *lsm_last_error();

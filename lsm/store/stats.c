@@ -55,6 +55,8 @@ void lsm_get_stats(struct lsm_db *db, struct lsm_stats *ret)
 		.writes = counted(db->writes),
 		.operations = counted(db->operations),
 		.user_bytes = counted(db->user_bytes),
+		.loads = counted(db->loads),
+		.load_bytes_written = counted(db->load_bytes_written),
 		.flush_bytes_written = counted(db->flush_bytes_written),
 		.compact_bytes_read = counted(db->compact_bytes_read),
 		.compact_bytes_written = counted(db->compact_bytes_written),
@@ -178,7 +180,7 @@ char *lsm_stats_text(struct lsm_db *db)
 	uint64_t written;
 
 	lsm_get_stats(db, &s);
-	written = s.log_bytes + s.flush_bytes_written + s.compact_bytes_written;
+	written = s.log_bytes + s.load_bytes_written + s.flush_bytes_written + s.compact_bytes_written;
 	text_add(&t, "store       %s, sequence %llu%s\n", db->dir, (unsigned long long)s.sequence,
 		 atomic_load(&db->failed) ? ", READ-ONLY after an error" : "");
 	if (atomic_load(&db->failed))

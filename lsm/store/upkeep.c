@@ -3,20 +3,10 @@
 
 #include "lsm/store/db.h"
 
-int lsm_flush(struct lsm_db *db)
+int flush_wait(struct lsm_db *db, uint64_t first_segment)
 {
-	uint64_t first_segment; /* of what is written after the call */
-	int rc = db_check_writable(db);
+	int rc = LSM_OK;
 
-	if (rc)
-		return rc;
-	mutex_lock(&db->commit);
-	if (!memtable_is_empty(db->mem))
-		rc = memtable_switch(db, false);
-	first_segment = memtable_first_segment(db->mem);
-	mutex_unlock(&db->commit);
-	if (rc)
-		return rc;
 	mutex_lock(&db->lock);
 	for (;;) {
 		const struct superversion *sv = atomic_load(&db->current);
@@ -38,6 +28,21 @@ int lsm_flush(struct lsm_db *db)
 	}
 	mutex_unlock(&db->lock);
 	return rc;
+}
+
+int lsm_flush(struct lsm_db *db)
+{
+	uint64_t first_segment; /* of what is written after the call */
+	int rc = db_check_writable(db);
+
+	if (rc)
+		return rc;
+	mutex_lock(&db->commit);
+	if (memtable_entries(db->mem) || memtable_range_deletes(db->mem))
+		rc = memtable_switch(db, false);
+	first_segment = memtable_first_segment(db->mem);
+	mutex_unlock(&db->commit);
+	return rc ? rc : flush_wait(db, first_segment);
 }
 
 /* ---- manual compaction ---- */

@@ -29,8 +29,12 @@ int table_meta_attach(struct table_meta *t)
 	struct blob_segment **segments;
 	int rc = LSM_OK;
 
-	if (t->segments || !n)
-		return LSM_OK;
+	if (t->props.loaded && !t->sequence_told) {
+		rc = table_cache_set_sequence(t->tree->tables, t->number, t->props.sequence_max);
+		t->sequence_told = !rc;
+	}
+	if (rc || t->segments || !n)
+		return rc;
 	segments = calloc(n, sizeof(*segments));
 	if (!segments)
 		return status_no_memory(n * sizeof(*segments));
@@ -158,13 +162,14 @@ enum edit_tag {
 	TAG_REMOVE,
 	TAG_NAME_ADD,
 	TAG_NAME_REMOVE,
+	TAG_ADD_LOADED,
 };
 
 static void encode_table(const struct edit_table *et, struct buf *ret)
 {
 	const struct table_props *p = &et->table->props;
 
-	buf_put_varint(ret, TAG_ADD);
+	buf_put_varint(ret, p->loaded ? TAG_ADD_LOADED : TAG_ADD);
 	buf_put_varint(ret, et->level);
 	buf_put_varint(ret, et->number);
 	buf_put_varint(ret, p->file_bytes);
@@ -243,9 +248,9 @@ static bool decode_refs(struct reader *r, struct table_props *p)
 	return !r->failed;
 }
 
-static int decode_table(struct reader *r, const char *file, struct tree *tree, struct edit *ret)
+static int decode_table(struct reader *r, const char *file, struct tree *tree, bool loaded, struct edit *ret)
 {
-	struct table_props p = { 0 };
+	struct table_props p = { .loaded = loaded };
 	struct table_meta *t = NULL;
 	uint64_t level = read_varint(r), number = read_varint(r);
 	int rc;
@@ -314,7 +319,8 @@ int edit_decode(struct lsm_slice record, const char *file, struct tree *tree, st
 			e.next_number = read_varint(&r);
 			break;
 		case TAG_ADD:
-			rc = decode_table(&r, file, tree, &e);
+		case TAG_ADD_LOADED:
+			rc = decode_table(&r, file, tree, tag == TAG_ADD_LOADED, &e);
 			break;
 		case TAG_REMOVE:
 			level = read_varint(&r);

@@ -18,6 +18,7 @@ struct table_meta {
 	struct blob_segment **segments; /* held; one for each of props.blob_refs; NULL until attached */
 	struct table_hold hold;         /* on the open table */
 	struct tree *tree;              /* whose file is deleted with the last reference */
+	bool sequence_told;             /* a loaded table's, to the table cache */
 	bool busy;                      /* input of a running compaction; tree lock */
 	atomic_bool obsolete;           /* left the current version: the file goes with the last reference */
 };
@@ -44,7 +45,7 @@ struct tree {
 
 /* Takes over `props` (also on failure). Starts with one reference. */
 int table_meta_new(struct tree *tree, uint64_t number, struct table_props *props, struct table_meta **ret);
-/* Holds the segments that the table refers to: once, before it is read. LSM_CORRUPT, LSM_IO when one is missing. */
+/* Holds the segments that the table refers to, and tells a loaded table's sequence number: once, before it is read. LSM_CORRUPT, LSM_IO when one is missing. */
 int table_meta_attach(struct table_meta *t);
 /* The table joins (1) or leaves (-1) the current version: adds to the live bytes of its segments. */
 void table_meta_count_live(struct table_meta *t, int sign);

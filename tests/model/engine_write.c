@@ -173,6 +173,31 @@ static void write_batch(struct run *r)
 	world_commit(r->world);
 }
 
+/* Some keys of a range, in order, past log and memtable. */
+static void write_load(struct run *r)
+{
+	size_t key = random_key(r), n = rng_below(&r->rng, rng_one_in(&r->rng, 5) ? 1000 : 60), step;
+	struct model *next = world_next(r->world);
+	struct lsm_ingest *g = NULL;
+
+	CHECK_OK(lsm_ingest_new(r->db, &g));
+	for (; n-- && key < r->universe->n; key += step) {
+		struct lsm_slice value = random_value(r, &next->values[key]);
+
+		CHECK_OK(lsm_ingest_put(g, r->universe->keys[key], value));
+		step = 1 + rng_below(&r->rng, 3);
+		if (rng_one_in(&r->rng, 200))
+			CHECK(lsm_ingest_put(g, r->universe->keys[key], value) == LSM_INVALID, "a key twice");
+	}
+	if (rng_one_in(&r->rng, 8)) {
+		lsm_ingest_abort(g);
+		return;
+	}
+	world_begin(r->world);
+	CHECK_OK(lsm_ingest_finish(g));
+	world_commit(r->world);
+}
+
 void run_write(struct run *r)
 {
 	uint64_t what = rng_below(&r->rng, 1000);
@@ -183,6 +208,8 @@ void run_write(struct run *r)
 		write_delete(r);
 	else if (what < 830)
 		write_delete_range(r);
-	else
+	else if (what < 990)
 		write_batch(r);
+	else
+		write_load(r);
 }
