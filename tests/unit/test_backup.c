@@ -3,6 +3,7 @@
 #include "tests/support/db_test.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -427,8 +428,8 @@ static void test_every_failure(void **state)
 }
 
 struct killer {
-	unsigned left; /* operations until the end */
-	bool armed;
+	_Atomic unsigned left; /* operations until the end */
+	atomic_bool armed;
 };
 
 static void count_down(void *ctx, enum fault_op op, const char *path)
@@ -436,22 +437,24 @@ static void count_down(void *ctx, enum fault_op op, const char *path)
 	struct killer *k = ctx;
 
 	(void)op;
-	if (k->armed && strstr(path, "/backups") && !--k->left)
+	if (atomic_load(&k->armed) && strstr(path, "/backups") && atomic_fetch_sub(&k->left, 1) == 1)
 		_exit(7);
 }
 
 static int crash_child(struct db_test *t, unsigned ops, bool restoring)
 {
-	struct killer k = { .left = ops };
-	struct env_fault env;
+	/* The store's threads use them until the process ends. */
+	static struct killer k;
+	static struct env_fault env;
 
+	atomic_store(&k.left, ops);
 	env_fault_init(&env);
 	env.done = count_down;
 	env.done_ctx = &k;
 	t->options.env = &env.env;
 	if (lsm_open(t->store, &t->options, &t->db))
 		return 1;
-	k.armed = true;
+	atomic_store(&k.armed, true);
 	if (restoring)
 		return backup_delete(&env.env, beside(t, "backups"), 2) ? 2 : 0;
 	return lsm_backup(t->db, beside(t, "backups"), NULL, NULL) ? 2 : 0;

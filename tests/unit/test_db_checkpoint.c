@@ -289,8 +289,8 @@ static void test_every_failure(void **state)
 /* ---- crashes ---- */
 
 struct killer {
-	unsigned left; /* operations until the end */
-	bool armed;
+	_Atomic unsigned left; /* operations until the end */
+	atomic_bool armed;
 };
 
 static void count_down(void *ctx, enum fault_op op, const char *path)
@@ -298,22 +298,24 @@ static void count_down(void *ctx, enum fault_op op, const char *path)
 	struct killer *k = ctx;
 
 	(void)op;
-	if (k->armed && strstr(path, "/copy") && !--k->left)
+	if (atomic_load(&k->armed) && strstr(path, "/copy") && atomic_fetch_sub(&k->left, 1) == 1)
 		_exit(7);
 }
 
 static int crash_child(struct db_test *t, unsigned ops)
 {
-	struct killer k = { .left = ops };
-	struct env_fault env;
+	/* The store's threads use them until the process ends. */
+	static struct killer k;
+	static struct env_fault env;
 
+	atomic_store(&k.left, ops);
 	env_fault_init(&env);
 	env.done = count_down;
 	env.done_ctx = &k;
 	t->options.env = &env.env;
 	if (lsm_open(t->store, &t->options, &t->db))
 		return 1;
-	k.armed = true;
+	atomic_store(&k.armed, true);
 	return lsm_checkpoint(t->db, copy_path(t, "copy")) ? 2 : 0;
 }
 

@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "lsm/store/db.h"
 #include "tests/support/env_fault.h"
 
 static struct lsm_ingest *ingest_new(struct db_test *t)
@@ -499,13 +500,116 @@ static void test_threads(void **state)
 	assert_int_equal(read_group(t->db, NULL, false), atomic_load(&s.next) - 1);
 }
 
+/* ---- the moment between the tables and the number ---- */
+
+static void *finish_main(void *arg)
+{
+	return lsm_ingest_finish(arg) ? arg : NULL;
+}
+
+static uint64_t tables_of(struct db_test *t)
+{
+	struct lsm_stats st = stats_of(t);
+	uint64_t n = 0;
+
+	for (unsigned l = 0; l < LSM_LEVELS; l++)
+		n += st.levels[l].tables;
+	return n;
+}
+
+/*
+ * Somebody who is inside the epoch may have the old tables: until he has left, nobody reads at the new number, and no
+ * compaction may begin to drop what it hides from snapshots that are taken now.
+ */
+static void test_published_last(void **state)
+{
+	struct db_test *t = *state;
+	struct lsm_snapshot *s = NULL;
+	struct lsm_ingest *g;
+	struct job j = { 0 };
+	uint64_t before;
+	unsigned slot;
+	pthread_t thread;
+	void *failed;
+	bool begun;
+
+	put(t, "k", "old");
+	assert_ok(lsm_flush(t->db));
+	before = stats_of(t).sequence;
+	g = ingest_new(t);
+	assert_ok(lsm_ingest_put(g, S("k"), S("new")));
+	slot = epoch_enter(t->db->epoch);
+	assert_int_equal(pthread_create(&thread, NULL, finish_main, g), 0);
+	while (tables_of(t) < 2)
+		usleep(100);
+	expect(t, "k", "old");
+	assert_int_equal(stats_of(t).sequence, before);
+	assert_ok(lsm_snapshot_new(t->db, &s));
+	mutex_lock(&t->db->lock);
+	j.inputs = atomic_load(&t->db->current)->version->levels[0].tables;
+	j.inputs_n = j.inputs_upper_n = atomic_load(&t->db->current)->version->levels[0].n;
+	j.output_level = 3; /* where nothing else can be in the way */
+	begun = job_begin(t->db, &j);
+	mutex_unlock(&t->db->lock);
+	epoch_exit(t->db->epoch, slot);
+	pthread_join(thread, &failed);
+	assert_null(failed);
+	assert_true(j.inputs_n > 0);
+	assert_false(begun);
+	assert_int_equal(stats_of(t).sequence, before + 1);
+	for (int round = 0; round < 2; round++) {
+		expect(t, "k", "new");
+		expect_at(t, s, "k", "old");
+		compact(t);
+	}
+	lsm_snapshot_free(t->db, s);
+}
+
+/* A compaction that runs may put its output over a gap between its inputs: a load that fits there goes elsewhere. */
+static void test_beside_a_job(void **state)
+{
+	struct db_test *t = *state;
+	struct version *v;
+	struct job j = { .input_level = LSM_LEVELS - 1, .output_level = LSM_LEVELS - 1 };
+
+	t->options.table_bytes = 16 << 10;
+	db_open(t);
+	load(t, 1, 0, 200, 1);
+	load(t, 1, 800, 1000, 1);
+	mutex_lock(&t->db->lock);
+	v = atomic_load(&t->db->current)->version;
+	j.inputs = v->levels[LSM_LEVELS - 1].tables;
+	j.inputs_n = j.inputs_upper_n = v->levels[LSM_LEVELS - 1].n;
+	assert_true(j.inputs_n >= 2);
+	version_ref(v);
+	assert_true(job_begin(t->db, &j));
+	mutex_unlock(&t->db->lock);
+	load(t, 1, 400, 600, 1);
+	assert_int_equal(stats_of(t).levels[LSM_LEVELS - 1].tables, j.inputs_n);
+	assert_true(stats_of(t).levels[LSM_LEVELS - 2].tables > 0);
+	job_end(t->db, &j, false);
+	version_unref(v);
+	compact(t);
+	expect_loaded(t, 1, 0, 200, 1);
+	expect_loaded(t, 1, 400, 600, 1);
+	expect_loaded(t, 1, 800, 1000, 1);
+}
+
 int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, db_setup, db_teardown)
 #define CLOSED(fn) cmocka_unit_test_setup_teardown(fn, db_setup_closed, db_teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_empty),    CLOSED(test_amplification), T(test_order),        T(test_levels), T(test_seeks),
-		T(test_refusals), CLOSED(test_every_failure), CLOSED(test_threads),
+		T(test_empty),
+		CLOSED(test_amplification),
+		T(test_order),
+		T(test_levels),
+		T(test_seeks),
+		T(test_refusals),
+		CLOSED(test_every_failure),
+		T(test_published_last),
+		CLOSED(test_beside_a_job),
+		CLOSED(test_threads),
 	};
 
 	return cmocka_run_group_tests_name("db_ingest", tests, NULL, NULL);
