@@ -4,8 +4,17 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#if defined(__x86_64__)
+/* Short inputs are hashed without vectors. */
+enum { AVX2_BYTES_MIN = 512 };
+#endif
+
 uint64_t hash64(const void *data, size_t size, uint64_t seed)
 {
+#if defined(__x86_64__)
+	if (size >= AVX2_BYTES_MIN && __builtin_cpu_supports("avx2"))
+		return hash64_avx2(data, size, seed);
+#endif
 	return XXH3_64bits_withSeed(data, size, seed);
 }
 

@@ -17,6 +17,11 @@ void hash_stream_add(struct hash_stream *h, const void *data, size_t size);
 uint64_t hash_stream_value(const struct hash_stream *h);
 void hash_stream_free(struct hash_stream *h); /* NULL is accepted */
 
+#if defined(__x86_64__)
+/* What hash64() gives, on a processor that has AVX2. */
+uint64_t hash64_avx2(const void *data, size_t size, uint64_t seed);
+#endif
+
 static inline uint32_t checksum32(const void *data, size_t size, uint64_t seed)
 {
 	return (uint32_t)hash64(data, size, seed);
