@@ -16,6 +16,8 @@ struct segments {
 	_Atomic uint64_t written_bytes;
 	struct mutex lock;      /* a leaf: nothing is called under it */
 	struct mutex sync_lock; /* held over a sync, so that nobody takes one that is under way for done */
+	_Atomic uint64_t named; /* files made */
+	uint64_t named_synced;  /* of these, so many have durable names; sync_lock */
 	struct blob_segment *buckets[BUCKETS];
 };
 
@@ -175,8 +177,6 @@ int segment_create(struct segments *s, uint64_t number, struct blob_segment **re
 
 	store_file_path(path, s->dir, STORE_BLOB, number);
 	rc = blob_writer_open(s->env, path, number, &w);
-	if (!rc)
-		rc = env_sync_dir(s->env, s->dir);
 	if (rc)
 		goto fail;
 	mutex_lock(&s->lock);
@@ -184,6 +184,7 @@ int segment_create(struct segments *s, uint64_t number, struct blob_segment **re
 	seg = insert(s, number);
 	if (seg) {
 		seg->writer = w;
+		seg->named = atomic_fetch_add(&s->named, 1) + 1;
 		atomic_store(&seg->file_bytes, blob_writer_bytes(w));
 	}
 	mutex_unlock(&s->lock);
@@ -214,6 +215,20 @@ int segment_add(struct blob_segment *seg, struct lsm_slice value, struct blob_pt
 	return rc;
 }
 
+/* One sync of the directory is for all the files that were made before it. sync_lock. */
+static int sync_name(struct segments *s, const struct blob_segment *seg)
+{
+	uint64_t named = atomic_load(&s->named);
+	int rc;
+
+	if (seg->named <= s->named_synced)
+		return LSM_OK;
+	rc = env_sync_dir(s->env, s->dir);
+	if (!rc)
+		s->named_synced = named;
+	return rc;
+}
+
 int segment_sync(struct blob_segment *seg)
 {
 	struct segments *s = seg->owner;
@@ -227,6 +242,8 @@ int segment_sync(struct blob_segment *seg)
 		rc = table_cache_get_blob(s->tables, seg->number, &pin);
 		if (!rc)
 			rc = file_sync(pin.blob);
+		if (!rc)
+			rc = sync_name(s, seg);
 		table_cache_release(s->tables, &pin);
 		if (rc)
 			atomic_store(&seg->durable, false);

@@ -17,6 +17,7 @@ struct blob_segment {
 	struct blob_segment *next; /* chain of the registry; segments.lock */
 	uint64_t number;
 	uint64_t refs;               /* segments.lock */
+	uint64_t named;              /* how many files had been made, this one included; 0: before this open */
 	_Atomic uint64_t file_bytes; /* grows while it is written */
 	_Atomic uint64_t live_bytes; /* referred to by the tables of the current version */
 	atomic_bool sealed;          /* nobody writes to it any more */
@@ -38,7 +39,7 @@ int segment_get(struct segments *s, uint64_t number, struct blob_segment **ret);
 void segment_hold(struct blob_segment *seg);
 void segment_release(struct blob_segment *seg); /* NULL is accepted */
 
-/* Creates a new segment file, open for writing, with one hold for the caller; syncs the directory. */
+/* Creates a new segment file, open for writing, with one hold for the caller. Its name is durable with its first sync. */
 int segment_create(struct segments *s, uint64_t number, struct blob_segment **ret);
 /* Appends a value; one thread at a time. */
 int segment_add(struct blob_segment *seg, struct lsm_slice value, struct blob_ptr *ret);
