@@ -453,8 +453,10 @@ struct lsm_stats {
 	uint64_t blob_segments;               /* g */
 	uint64_t blob_bytes;                  /* g: sizes of the blob segments */
 	uint64_t blob_live_bytes; /* g: referred to by the current tables; what two keys share counts twice */
-	uint64_t log_segments;    /* g: log segments that hold live records */
-	uint64_t disk_bytes;      /* g: tables + blobs + log segments */
+	uint64_t
+		blob_garbage_bytes; /* g: the rest of the segments that tables refer to; what memtables hide is not known */
+	uint64_t log_segments;      /* g: log segments that hold live records */
+	uint64_t disk_bytes;        /* g: tables + blobs + log segments */
 	uint64_t recovery_us, recovered_records;   /* of lsm_open() */
 	struct lsm_level_stats levels[LSM_LEVELS]; /* g */
 };

@@ -292,9 +292,13 @@ void segments_get_stats(struct segments *s, struct segments_stats *ret)
 	mutex_lock(&s->lock);
 	for (int i = 0; i < BUCKETS; i++) {
 		for (struct blob_segment *seg = s->buckets[i]; seg; seg = seg->next) {
+			uint64_t file = atomic_load(&seg->file_bytes), live = atomic_load(&seg->live_bytes);
+
 			ret->count++;
-			ret->file_bytes += atomic_load(&seg->file_bytes);
-			ret->live_bytes += atomic_load(&seg->live_bytes);
+			ret->file_bytes += file;
+			ret->live_bytes += live;
+			if (live && live < file && atomic_load(&seg->sealed) && !seg->damaged)
+				ret->garbage_bytes += file - live;
 		}
 	}
 	mutex_unlock(&s->lock);

@@ -55,6 +55,7 @@ int segment_verify(struct segments *s, const struct blob_ptr *ptr);
 
 struct segments_stats {
 	uint64_t count, file_bytes, live_bytes, written_bytes;
+	uint64_t garbage_bytes; /* what is not alive of the sealed segments that tables refer to */
 };
 void segments_get_stats(struct segments *s, struct segments_stats *ret);
 

@@ -13,7 +13,7 @@ static void fill_input(struct lsm_db *db, struct build_input *in, unsigned level
 	in->table.filter_bits = db->options.filter_bits;
 	in->table.compression = (enum lsm_compression)(db->options.level_compression[level] - 1);
 	in->blob_min_bytes = db->options.blob_min_bytes;
-	in->blob_segment_bytes = db->options.blob_segment_bytes;
+	in->blob_segment_bytes = atomic_load(&db->segment_bytes);
 	in->new_number = new_number;
 	in->ctx = db;
 }
@@ -102,6 +102,17 @@ static bool worth_idle_flush(const struct superversion *sv)
 	       (memtable_range_deletes(sv->mem) || memtable_deletes(sv->mem) * (bytes / entries + 1) >= WORTH_BYTES);
 }
 
+static bool holds_blobs(const struct version *v)
+{
+	for (unsigned l = 0; l < LSM_LEVELS; l++) {
+		for (size_t i = 0; i < v->levels[l].n; i++) {
+			if (v->levels[l].tables[i]->props.blob_refs_n)
+				return true;
+		}
+	}
+	return false;
+}
+
 enum { IDLE_US = 5000000, RETRY_US = 1000000 };
 
 /* What the flush thread remembers between two looks at an idle store. */
@@ -124,8 +135,10 @@ static void idle_flush(struct lsm_db *db, struct idle *idle)
 	idle->since_us = now;
 	sv = superversion_get(db);
 	/* A writer that holds the lock may wait for a flush: for this thread. */
-	if (!sv->imm_n && worth_idle_flush(sv) && mutex_trylock(&db->commit)) {
-		(void)memtable_switch(db, true); /* what fails now is tried again after the next pause */
+	if (!sv->imm_n && mutex_trylock(&db->commit)) {
+		/* What large values have overwritten is garbage that nobody knows of, until they are flushed. */
+		if (worth_idle_flush(sv) || (holds_blobs(sv->version) && db->mem_large_bytes))
+			(void)memtable_switch(db, true); /* what fails now is tried again after the next pause */
 		mutex_unlock(&db->commit);
 	}
 	superversion_unref(sv);
@@ -210,7 +223,7 @@ int segment_infos(struct lsm_db *db, struct segment_info **ret, size_t *ret_n)
 		return status_no_memory(s.capacity * sizeof(*s.list));
 	segments_each_sealed(db->segments, add_info, &s);
 	*ret = s.list;
-	*ret_n = s.n;
+	*ret_n = garbage_select(&db->picker, s.list, s.n, atomic_load(&db->collect_all) > 0);
 	return LSM_OK;
 }
 

@@ -12,6 +12,7 @@
 #include "lsm/env/sync.h"
 #include "lsm/format/wal.h"
 #include "lsm/memory/batch.h"
+#include "lsm/tree/garbage.h"
 #include "lsm/tree/manifest.h"
 #include "lsm/tree/picker.h"
 #include "lsm/work/build.h"
@@ -122,6 +123,8 @@ struct lsm_db {
 	_Atomic uint64_t next_number;
 	_Atomic uint64_t delay_ps_per_byte; /* back-pressure now: picoseconds that a written byte costs */
 	_Atomic int64_t charged_bytes;      /* of memtables, in the cache's budget */
+	_Atomic uint64_t hold_bytes, hold_bytes_max, segment_bytes, large_delay_ps; /* see garbage_limits() */
+	_Atomic unsigned collect_all; /* lsm_compact_range() calls: segments are collected without need */
 
 	/* For the log; see event.h. */
 	bool ending; /* lsm_close() has begun */
@@ -237,6 +240,8 @@ int direct_add(struct lsm_db *db, struct lsm_slice value, struct blob_ptr *ret, 
 int direct_adopt(void *ctx, struct blob_segment *segment);
 /* The next large value opens a new segment: what is sealed can be collected. */
 void direct_seal(struct lsm_db *db);
+/* Adjusts the limits of large values to what the tables now refer to. */
+void direct_adjust(struct lsm_db *db);
 /* All large values that were added before are durable on return; with `sealed_only`, those in sealed segments. */
 int direct_sync(struct lsm_db *db, bool sealed_only);
 /* Everything below `lsn` is durable on return. */
@@ -254,7 +259,7 @@ int job_run(struct lsm_db *db, struct job *j, struct version *version);
 bool job_begin(struct lsm_db *db, const struct job *j);
 /* Inputs of which one is damaged stay busy, so that they are not tried again and again. */
 void job_end(struct lsm_db *db, const struct job *j, bool damaged);
-/* The sealed segments; malloc'd. */
+/* The sealed segments that are to be collected now; malloc'd. */
 int segment_infos(struct lsm_db *db, struct segment_info **ret, size_t *ret_n);
 
 static inline int check_key(struct lsm_slice key)

@@ -131,6 +131,7 @@ out:
 		return rc;
 	superversion_collect(db);
 	memtables_charge(db);
+	direct_adjust(db);
 	if (flushed_n)
 		(void)wal_release(db->wal, e->first_segment); /* what stays is removed at the next open */
 	return LSM_OK;

@@ -202,7 +202,10 @@ static int start(struct lsm_db *db, const struct lsm_options *given)
 	segments_delete_dead(db->segments, true);
 	allow_prefetch(db);
 	event_open(db);
-	return db->read_only ? LSM_OK : background_start(db);
+	if (db->read_only)
+		return LSM_OK;
+	direct_adjust(db);
+	return background_start(db);
 }
 
 int lsm_open(const char *path, const struct lsm_options *options, struct lsm_db **ret_db)

@@ -37,6 +37,7 @@ static void add_gauges(struct lsm_db *db, struct lsm_stats *s)
 	s->blob_segments = segments.count;
 	s->blob_bytes = segments.file_bytes;
 	s->blob_live_bytes = segments.live_bytes;
+	s->blob_garbage_bytes = segments.garbage_bytes;
 	s->blob_bytes_written = segments.written_bytes;
 	cache_get_stats(block_cache_cache(db->blocks), &cache);
 	s->block_cache_hits = cache.hits;
@@ -185,8 +186,9 @@ char *lsm_stats_text(struct lsm_db *db)
 		 atomic_load(&db->failed) ? ", READ-ONLY after an error" : "");
 	if (atomic_load(&db->failed))
 		text_add(&t, "error       %s\n", db->failure.message);
-	text_add(&t, "disk        %.1f MiB: blobs %.1f MiB in %llu segments (%.1f MiB alive)\n", MIB(s.disk_bytes),
-		 MIB(s.blob_bytes), (unsigned long long)s.blob_segments, MIB(s.blob_live_bytes));
+	text_add(&t, "disk        %.1f MiB: blobs %.1f MiB in %llu segments (%.1f MiB alive, %.1f MiB garbage)\n",
+		 MIB(s.disk_bytes), MIB(s.blob_bytes), (unsigned long long)s.blob_segments, MIB(s.blob_live_bytes),
+		 MIB(s.blob_garbage_bytes));
 	text_add(&t, "memory      %.1f of %.1f MiB, of which %llu memtables %.1f MiB\n", MIB(s.memory_bytes),
 		 MIB(s.memory_budget_bytes), (unsigned long long)s.memtables, MIB(s.memtable_bytes));
 	text_add(&t, "writes      %llu batches, %llu operations, %.1f MiB; %llu syncs asked, %llu done\n",

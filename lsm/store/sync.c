@@ -24,7 +24,7 @@ static int direct_open(struct lsm_db *db, struct blob_segment **ret)
 	struct blob_segment *seg = db->direct_segment, *opened = NULL;
 	int rc;
 
-	if (seg && atomic_load(&seg->file_bytes) < db->options.blob_segment_bytes) {
+	if (seg && atomic_load(&seg->file_bytes) < atomic_load(&db->segment_bytes)) {
 		*ret = seg;
 		return LSM_OK;
 	}
@@ -54,6 +54,57 @@ int direct_adopt(void *ctx, struct blob_segment *segment)
 	return rc;
 }
 
+struct adding {
+	struct lsm_db *db;
+	struct garbage_sums sums;
+};
+
+static void add_segment(void *ctx, uint64_t number, uint64_t file_bytes, uint64_t live_bytes)
+{
+	struct adding *a = ctx;
+
+	garbage_sums_add(&a->sums, &a->db->picker, &(struct segment_info){ number, file_bytes, live_bytes });
+}
+
+/* Large values take no memory but make a recovery longer: a memtable may refer to so many times its own size. */
+enum { LARGE_BYTES_FACTOR = 16 };
+
+void direct_adjust(struct lsm_db *db)
+{
+	struct adding a = { .db = db };
+	struct garbage_limits limits;
+
+	segments_each_sealed(db->segments, add_segment, &a);
+	garbage_limits(&a.sums, db->options.memtable_bytes * LARGE_BYTES_FACTOR, &limits);
+	atomic_store_explicit(&db->hold_bytes, limits.hold_bytes, memory_order_relaxed);
+	atomic_store_explicit(&db->hold_bytes_max, limits.hold_bytes_max, memory_order_relaxed);
+	atomic_store_explicit(&db->segment_bytes,
+			      limits.segment_bytes < db->options.blob_segment_bytes ? limits.segment_bytes
+										    : db->options.blob_segment_bytes,
+			      memory_order_relaxed);
+	atomic_store_explicit(&db->large_delay_ps, limits.delay_ps, memory_order_relaxed);
+}
+
+/* The collection has to keep up: large values don't weigh in the debt of the levels. */
+static void direct_delay(struct lsm_db *db, uint64_t bytes)
+{
+	static _Thread_local uint64_t owed_ps;
+	uint64_t each = atomic_load_explicit(&db->large_delay_ps, memory_order_relaxed), us;
+
+	if (!each)
+		return;
+	owed_ps += bytes * each;
+	us = owed_ps / 1000000;
+	if (us < 500)
+		return;
+	owed_ps = 0;
+	if (us > 50000)
+		us = 50000;
+	count(db->delays, 1);
+	count(db->delay_us, us);
+	db->env->ops->sleep_us(db->env, us);
+}
+
 int direct_add(struct lsm_db *db, struct lsm_slice value, struct blob_ptr *ret, struct blob_segment **ret_segment)
 {
 	struct blob_segment *seg;
@@ -61,6 +112,7 @@ int direct_add(struct lsm_db *db, struct lsm_slice value, struct blob_ptr *ret, 
 
 	if (rc)
 		return rc;
+	direct_delay(db, value.size);
 	mutex_lock(&db->direct);
 	rc = direct_open(db, &seg);
 	if (!rc)

@@ -138,8 +138,10 @@ int lsm_compact_range(struct lsm_db *db, struct lsm_slice begin, struct lsm_slic
 		for (bool done = false; !rc && !done;)
 			rc = run_one(db, PICK_LEVEL, &m, &done);
 	}
+	atomic_fetch_add(&db->collect_all, 1);
 	for (bool done = false; !rc && !done;)
 		rc = run_one(db, PICK_GARBAGE, &m, &done);
+	atomic_fetch_sub(&db->collect_all, 1);
 	buf_free(&m.cursor);
 	return rc;
 }

@@ -131,15 +131,25 @@ int memtable_switch(struct lsm_db *db, bool now)
 	return rc;
 }
 
-/* Large values take no memory but make a recovery longer: a memtable may refer to so many times its own size. */
-enum { LARGE_BYTES_FACTOR = 8, CHARGE_STEP_BYTES = 256 << 10 };
+enum { CHARGE_STEP_BYTES = 256 << 10 };
+
+static bool nothing_in_line(struct lsm_db *db)
+{
+	bool empty;
+
+	mutex_lock(&db->lock);
+	empty = !atomic_load(&db->current)->imm_n;
+	mutex_unlock(&db->lock);
+	return empty;
+}
 
 static int make_room(struct lsm_db *db)
 {
 	size_t bytes = memtable_bytes(db->mem);
 
-	if (bytes >= db->options.memtable_bytes ||
-	    db->mem_large_bytes >= db->options.memtable_bytes * LARGE_BYTES_FACTOR)
+	if (bytes >= db->options.memtable_bytes || db->mem_large_bytes >= atomic_load(&db->hold_bytes_max))
+		return memtable_switch(db, false);
+	if (db->mem_large_bytes >= atomic_load_explicit(&db->hold_bytes, memory_order_relaxed) && nothing_in_line(db))
 		return memtable_switch(db, false);
 	if (bytes >= db->mem_charge_at) {
 		db->mem_charge_at = bytes + CHARGE_STEP_BYTES;

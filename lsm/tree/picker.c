@@ -240,6 +240,69 @@ static int pick_tombstones(const struct version *v, struct job *j, bool *ret_fou
 	return LSM_OK;
 }
 
+/* Bytes of large values that the table refers to. */
+static uint64_t blob_bytes(const struct table_meta *t)
+{
+	return table_total_bytes(t) - t->props.file_bytes;
+}
+
+/* What a table hides of large values below it, at most. */
+static uint64_t hidden_bytes(const struct version *v, unsigned lower, const struct table_meta *t)
+{
+	const struct level *l = &v->levels[lower];
+	uint64_t bytes = 0, own = blob_bytes(t);
+
+	for (size_t i = level_find(l, table_smallest(t));
+	     own && i < l->n && !table_after_key(l->tables[i], table_largest(t)); i++)
+		bytes += blob_bytes(l->tables[i]);
+	return bytes < own ? bytes : own;
+}
+
+/*
+ * What new pointers to large values hide in the levels below is garbage that nobody knows of before they meet. Their tables
+ * are small beside what they refer to: a level is compacted when it may hide a HIDDEN_SHARE of all large values, if
+ * that rewrites less than a sixteenth of what it may free.
+ */
+enum { HIDDEN_SHARE = 32, HIDDEN_WORTH = 16 };
+
+static int pick_overwritten(const struct version *v, struct job *j, bool *ret_found)
+{
+	uint64_t all = 0;
+
+	for (unsigned level = 0; level < LSM_LEVELS; level++) {
+		for (size_t i = 0; i < v->levels[level].n; i++)
+			all += blob_bytes(v->levels[level].tables[i]);
+	}
+	for (unsigned level = 0; all && level + 1 < LSM_LEVELS; level++) {
+		const struct level *l = &v->levels[level];
+		uint64_t hidden = 0, cost = 0, best_bytes = 0;
+		struct table_meta *best = NULL;
+
+		for (size_t i = 0; i < l->n; i++) {
+			bool busy = l->tables[i]->busy;
+			/* The tables of level 0 hide one another, too, all but the oldest. */
+			uint64_t bytes = level || i + 1 == l->n ? hidden_bytes(v, level + 1, l->tables[i]) :
+								  blob_bytes(l->tables[i]);
+			uint64_t each = l->tables[i]->props.file_bytes +
+					lower_bytes(v, level + 1, l->tables[i], &busy);
+
+			hidden += bytes;
+			cost += each;
+			if (!busy && bytes > best_bytes && bytes / HIDDEN_WORTH >= each) {
+				best = l->tables[i];
+				best_bytes = bytes;
+			}
+		}
+		if (hidden < all / HIDDEN_SHARE || !hidden)
+			continue;
+		if (!level && hidden / HIDDEN_WORTH >= cost)
+			return pick_level0(v, j, ret_found);
+		if (level && best)
+			return job_of_table(v, level, best, JOB_GARBAGE, j, ret_found);
+	}
+	return LSM_OK;
+}
+
 static uint64_t bytes_in(const struct table_meta *t, uint64_t segment)
 {
 	for (size_t i = 0; i < t->props.blob_refs_n; i++) {
@@ -312,6 +375,10 @@ int pick_job(const struct version *v, const struct picker_options *o, const stru
 	if (!rc && !found) {
 		job_done(&j);
 		rc = pick_tombstones(v, &j, &found);
+	}
+	if (!rc && !found) {
+		job_done(&j);
+		rc = pick_overwritten(v, &j, &found);
 	}
 	if (!rc && !found) {
 		job_done(&j);

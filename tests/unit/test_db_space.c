@@ -4,6 +4,8 @@
 
 #include <time.h>
 
+#include "tests/support/rng.h"
+
 static uint64_t table_bytes(struct db_test *t)
 {
 	struct lsm_stats st = stats_of(t);
@@ -100,6 +102,65 @@ static void test_filters_stay_within_the_budget(void **state)
 		      MEMORY, (unsigned long long)st.filter_useful);
 	assert_true(st.memory_bytes <= MEMORY);
 	assert_true(st.filter_useful > 0 && st.filter_useful < st.gets / 2);
+}
+
+/*
+ * Random overwrites, and nothing asked for: garbage stays a small share, at a bounded price. Below 4 MiB or so of it the
+ * engine doesn't bother, so the store has some size.
+ */
+static void test_random_overwrites(void **state)
+{
+	enum { KEYS = 600, SIZE = 100000, OVERWRITES = 6 * KEYS };
+	const uint64_t live = (uint64_t)KEYS * SIZE;
+	struct db_test *t = *state;
+	struct rng rng = { 77 };
+	uint64_t last[KEYS], highest = 0, written;
+
+	db_close(t);
+	t->options.memtable_bytes = 1 << 20;
+	t->options.blob_segment_bytes = 16 << 20;
+	db_open(t);
+	for (uint64_t i = 0; i < KEYS; i++) {
+		put_bytes(t, key_n(i), i, SIZE);
+		last[i] = i;
+	}
+	for (uint64_t i = 0; i < OVERWRITES; i++) {
+		uint64_t k = rng_below(&rng, KEYS);
+
+		last[k] = KEYS + i;
+		put_bytes(t, key_n(k), last[k], SIZE);
+		if (i > OVERWRITES / 5 && stats_of(t).blob_bytes > highest)
+			highest = stats_of(t).blob_bytes;
+	}
+	written = stats_of(t).blob_bytes_written;
+	assert_true(blobs_shrink_to(t, live * 13 / 10));
+	print_message("live %.1f MB; at most %.2f of it, %.2f in the end; written %.2f times\n", (double)live / 1e6,
+		      (double)highest / (double)live, (double)stats_of(t).blob_bytes / (double)live,
+		      (double)written / (double)((KEYS + OVERWRITES) * SIZE));
+	assert_true(highest < live * 3);
+	assert_true(written < UINT64_C(5) * (KEYS + OVERWRITES) * SIZE);
+	for (uint64_t i = 0; i < KEYS; i++)
+		expect_bytes(t, key_n(i), last[i], SIZE);
+	db_reopen(t);
+	for (uint64_t i = 0; i < KEYS; i += 7)
+		expect_bytes(t, key_n(i), last[i], SIZE);
+}
+
+/* A segment in which nothing is alive any more goes without a byte being copied. */
+static void test_dead_segments_go_at_once(void **state)
+{
+	enum { KEYS = 40, SIZE = 20000, ROUNDS = 10 };
+	struct db_test *t = *state;
+	uint64_t written;
+
+	for (uint64_t round = 0; round < ROUNDS; round++) {
+		for (uint64_t i = 0; i < KEYS; i++)
+			put_bytes(t, key_n(i), round, SIZE);
+		assert_ok(lsm_flush(t->db));
+	}
+	assert_true(blobs_shrink_to(t, 2 * KEYS * SIZE));
+	written = stats_of(t).blob_bytes_written;
+	assert_true(written < (uint64_t)ROUNDS * KEYS * (SIZE + 100) + (64 << 10));
 }
 
 static void test_nothing_left_after_deleting_all(void **state)
@@ -254,6 +315,8 @@ int main(void)
 		T(test_overwritten_blobs_are_reclaimed),
 		T(test_blobs_are_reclaimed_by_themselves),
 		T(test_filters_stay_within_the_budget),
+		T(test_random_overwrites),
+		T(test_dead_segments_go_at_once),
 		T(test_nothing_left_after_deleting_all),
 		T(test_range_delete_gives_all_back),
 		T(test_snapshot_holds_space),

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The policy of compaction: which job is picked for which tree. */
+#include "lsm/tree/garbage.h"
 #include "tests/support/tree_test.h"
 
 static const struct picker_options options = {
@@ -130,18 +131,54 @@ static void test_tombstones(void **state)
 	version_unref(v);
 }
 
+static struct table_meta *meta_blobs(void *state, uint64_t number, const char *smallest, const char *largest,
+				     uint64_t segment, uint64_t bytes)
+{
+	struct table_meta *m = meta_new(state, number, smallest, largest, number, 100);
+
+	m->props.blob_refs = calloc(1, sizeof(*m->props.blob_refs));
+	m->props.blob_refs_n = 1;
+	m->props.blob_refs[0] = (struct blob_ref){ segment, bytes };
+	return m;
+}
+
+/* What new pointers hide of large values becomes known as garbage when their small tables go down. */
+static void test_overwritten(void **state)
+{
+	struct version *v = version_with(empty(), 2, meta_blobs(*state, 1, "a", "m", 7, 1000000));
+
+	v = version_with(v, 1, meta_blobs(*state, 2, "n", "z", 8, 900000));
+	assert_string_equal(pick(v, NULL, 0), ""); /* the two don't meet */
+	v = version_with(v, 1, meta_blobs(*state, 3, "c", "d", 9, 30000));
+	assert_string_equal(pick(v, NULL, 0), ""); /* too little of all */
+	v = version_with(v, 1, meta_blobs(*state, 4, "e", "f", 10, 50000));
+	assert_string_equal(pick(v, NULL, 0), "1>2 4+1");
+	v->levels[2].tables[0]->busy = true;
+	assert_string_equal(pick(v, NULL, 0), "");
+	v->levels[2].tables[0]->busy = false;
+	version_unref(v);
+
+	/* Tables of level 0 hide one another. */
+	v = version_with(empty(), 0, meta_blobs(*state, 5, "a", "m", 7, 1000000));
+	v = version_with(v, 0, meta_blobs(*state, 6, "b", "d", 8, 20000));
+	assert_string_equal(pick(v, NULL, 0), "");
+	v = version_with(v, 0, meta_blobs(*state, 7, "b", "d", 9, 20000));
+	assert_string_equal(pick(v, NULL, 0), "0>1 7,6,5");
+	/* Rewriting much to free little is no use. */
+	v->levels[0].tables[0]->props.file_bytes = 10000;
+	assert_string_equal(pick(v, NULL, 0), "");
+	version_unref(v);
+}
+
 static void test_garbage(void **state)
 {
 	const struct segment_info segments[] = { { 7, 100000, 80000 }, { 8, 100000, 50000 }, { 9, 148, 64 } };
 	struct table_meta *m[3];
 	struct version *v = empty();
 
-	for (uint64_t i = 0; i < 3; i++) {
-		m[i] = meta_new(*state, i + 1, i ? "b" : "a", i ? "c" : "a", 1, 100);
-		m[i]->props.blob_refs = calloc(1, sizeof(*m[i]->props.blob_refs));
-		m[i]->props.blob_refs_n = 1;
-		m[i]->props.blob_refs[0] = (struct blob_ref){ i ? 8 : 7, 20000 + i * 5000 };
-	}
+	m[0] = meta_blobs(*state, 1, "a", "a", 7, 20000);
+	m[1] = meta_blobs(*state, 2, "b", "c", 8, 25000);
+	m[2] = meta_blobs(*state, 3, "d", "e", 8, 30000);
 	assert_false(segment_is_garbage(&options, &segments[0]));
 	assert_true(segment_is_garbage(&options, &segments[1]));
 	assert_false(segment_is_garbage(&options, &segments[2])); /* all alive: the rest is headers */
@@ -154,6 +191,50 @@ static void test_garbage(void **state)
 	assert_string_equal(pick(v, segments, 3), "1>1 2");
 	m[2]->busy = false;
 	version_unref(v);
+}
+
+/* Nothing while garbage is a small share of all; then what has the largest shares, as much as is needed. */
+static void test_garbage_select(void **state)
+{
+	struct segment_info s[5] = {
+		{ 1, 100000, 95000 }, { 2, 100000, 90000 }, { 3, 100000, 95000 }, { 4, 100000, 0 }, { 5, 100000, 70000 }
+	};
+	struct segment_info t[4] = {
+		{ 1, 100000, 60000 }, { 2, 100000, 30000 }, { 3, 100000, 70000 }, { 4, 600000, 599000 }
+	};
+	struct segment_info u[40];
+
+	(void)state;
+	assert_int_equal(garbage_select(&options, s, 4, false), 0);
+	assert_int_equal(garbage_select(&options, s, 4, true), 0); /* none has a quarter */
+	assert_int_equal(garbage_select(&options, s, 5, false), 1);
+	assert_int_equal(s[0].number, 5);
+	assert_int_equal(garbage_select(&options, t, 4, false),
+			 1); /* 141,000 is 51,000 too much: the fullest suffices */
+	assert_int_equal(t[0].number, 2);
+	assert_int_equal(garbage_select(&options, t, 4, true), 3);
+	/* Copies of one job stay a small share of all. */
+	for (uint64_t i = 0; i < 40; i++)
+		u[i] = (struct segment_info){ i, 16 << 20, 8 << 20 };
+	assert_int_equal(garbage_select(&options, u, 40, false), 4);
+}
+
+static void test_garbage_limits(void **state)
+{
+	struct garbage_sums none = { 0, 0, 0 }, fill = { 1 << 30, 1000, 0 };
+	struct garbage_sums steady = { 1 << 30, 300 << 20, 100 << 20 }, behind = { 1 << 30, 300 << 20, 280 << 20 };
+	struct garbage_limits l;
+
+	(void)state;
+	garbage_limits(&none, 512 << 20, &l);
+	assert_true(l.hold_bytes == 64 << 20 && l.hold_bytes_max == 512 << 20 && !l.delay_ps);
+	garbage_limits(&fill, 512 << 20, &l);
+	assert_true(l.hold_bytes == 128 << 20 && l.hold_bytes_max == 512 << 20 && !l.delay_ps);
+	garbage_limits(&steady, 512 << 20, &l);
+	assert_true(l.hold_bytes == 16 << 20 && l.hold_bytes_max == 32 << 20 && !l.delay_ps);
+	assert_true(l.segment_bytes == 32 << 20);
+	garbage_limits(&behind, 16 << 20, &l);
+	assert_true(l.hold_bytes_max == 16 << 20 && l.delay_ps > 1000 && l.delay_ps <= 100000);
 }
 
 static void test_manual(void **state)
@@ -200,8 +281,9 @@ int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, tree_setup, tree_teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_level0),  T(test_move_level0), T(test_size), T(test_tombstones),
-		T(test_garbage), T(test_manual),      T(test_debt),
+		T(test_level0),  T(test_move_level0),    T(test_size),           T(test_tombstones),
+		T(test_garbage), T(test_garbage_select), T(test_garbage_limits), T(test_overwritten),
+		T(test_manual),  T(test_debt),
 	};
 
 	return cmocka_run_group_tests_name("picker", tests, NULL, NULL);
