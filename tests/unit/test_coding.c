@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "lsm/base/checksum.h"
 #include "lsm/base/coding.h"
 #include "lsm/format/ikey.h"
 #include "tests/support/rng.h"
@@ -131,14 +132,41 @@ static void internal_keys_order(void **state)
 	buf_free(&b);
 }
 
+/* Sums that libxxhash gave: files outlive processors, so every way of computing them gives these. */
+static void checksums(void **state)
+{
+	static const struct {
+		size_t size;
+		uint64_t sum;
+	} known[] = {
+		{ 0, UINT64_C(0x2d06800538d394c2) },     { 16, UINT64_C(0xbfb51bbd4e25a614) },
+		{ 240, UINT64_C(0x41f38752e9ea87de) },   { 241, UINT64_C(0xfd59abbae72dd9e8) },
+		{ 511, UINT64_C(0xeb47cd932aaba766) },   { 512, UINT64_C(0x55488de7e7dce745) },
+		{ 1024, UINT64_C(0xd1d7bf55e7a0c6d1) },  { 1025, UINT64_C(0x6d61c6684ad448ad) },
+		{ 4096, UINT64_C(0x01d4462e5a03a4e8) },  { 16384, UINT64_C(0x8cfb5c912390ea03) },
+		{ 19997, UINT64_C(0x35345b28c755d1c4) },
+	};
+	static uint8_t b[20000];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(b); i++)
+		b[i] = (uint8_t)(i * 7 + i / 256);
+	for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++) {
+		assert_true(hash64(b + 3, known[i].size, known[i].size * 1000003) == known[i].sum);
+		assert_true(checksum32(b + 3, known[i].size, known[i].size * 1000003) == (uint32_t)known[i].sum);
+#if defined(__x86_64__)
+		if (__builtin_cpu_supports("avx2"))
+			assert_true(hash64_avx2(b + 3, known[i].size, known[i].size * 1000003) == known[i].sum);
+#endif
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(fixed_integers),
-		cmocka_unit_test(varints_round_trip),
-		cmocka_unit_test(varint_that_overflows),
-		cmocka_unit_test(reader_stops_at_its_end),
-		cmocka_unit_test(slice_longer_than_what_is_left),
+		cmocka_unit_test(fixed_integers),          cmocka_unit_test(checksums),
+		cmocka_unit_test(varints_round_trip),      cmocka_unit_test(varint_that_overflows),
+		cmocka_unit_test(reader_stops_at_its_end), cmocka_unit_test(slice_longer_than_what_is_left),
 		cmocka_unit_test(internal_keys_order),
 	};
 

@@ -104,6 +104,41 @@ static void test_blob(void **state)
 	assert_int_equal(bad, 1);
 }
 
+/* A part of a large value is read without the rest: what is damaged elsewhere does not matter. */
+static void test_part_of_a_blob(void **state)
+{
+	enum { SIZE = 200000, CHUNK = 16384, BAD = 5 };
+	struct db_test *t = *state;
+	uint8_t *want = bytes_new(1, SIZE), buf[CHUNK];
+	struct lsm_value v = { 0 };
+	struct lsm_iter *it = NULL;
+	char file[256];
+
+	db_open(t);
+	put_bytes(t, S("k"), 1, SIZE);
+	assert_ok(lsm_flush(t->db));
+	db_close(t);
+	snprintf(file, sizeof(file), "%s", file_largest(t->store, ".blob"));
+	file_flip(file, 64 + 16 + BAD * (CHUNK + 4) + 77);
+	db_open(t);
+	assert_code(lsm_get(t->db, NULL, S("k"), &v), LSM_CORRUPT);
+	assert_ok(lsm_iter_new(t->db, NULL, &it));
+	lsm_iter_seek_first(it);
+	assert_true(lsm_iter_valid(it));
+	for (uint64_t at = 0; at < SIZE; at += 5000) {
+		bool bad = at / CHUNK <= BAD && (at + CHUNK - 1) / CHUNK >= BAD;
+		size_t copied = 0, size = SIZE - at < CHUNK ? SIZE - at : CHUNK;
+
+		assert_code(lsm_get_range(t->db, NULL, S("k"), at, buf, CHUNK, &copied, NULL),
+			    bad ? LSM_CORRUPT : LSM_OK);
+		assert_true(bad || (copied == size && !memcmp(buf, want + at, size)));
+		assert_code(lsm_iter_read(it, at, buf, CHUNK, &copied), bad ? LSM_CORRUPT : LSM_OK);
+		assert_true(bad || (copied == size && !memcmp(buf, want + at, size)));
+	}
+	lsm_iter_free(it);
+	free(want);
+}
+
 /* Every part of a table at a time: whatever byte it is, nothing wrong is ever returned. */
 static void test_any_byte_of_a_table(void **state)
 {
@@ -277,9 +312,10 @@ int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, db_setup_closed, db_teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_table_block),         T(test_compaction_keeps_off),     T(test_blob),
-		T(test_any_byte_of_a_table), T(test_any_byte_of_the_manifest), T(test_hole_in_the_manifest),
-		T(test_missing_table),       T(test_collection_keeps_off),     T(test_compaction_reports),
+		T(test_table_block),          T(test_compaction_keeps_off), T(test_blob),
+		T(test_part_of_a_blob),       T(test_any_byte_of_a_table),  T(test_any_byte_of_the_manifest),
+		T(test_hole_in_the_manifest), T(test_missing_table),        T(test_collection_keeps_off),
+		T(test_compaction_reports),
 	};
 
 	return cmocka_run_group_tests_name("db_corrupt", tests, NULL, NULL);
