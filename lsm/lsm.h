@@ -356,7 +356,7 @@ LSM_API LSM_CHECK_RESULT int lsm_compact_range(struct lsm_db *db, struct lsm_sli
 
 /*
  * Makes directory `dir` a store of its own that holds what this one holds now: all that was written before the call, its
- * named snapshots, and of what is written meanwhile a beginning. On the same file system nothing is copied but the memtables:
+ * named snapshots, its kept options, and of what is written meanwhile a beginning. On the same file system nothing is copied but the memtables:
  * tables and blob segments get a second name (hard links; they never change), so the time does not depend on
  * their size, and their space counts once until the two stores part. Elsewhere they are copied. Reads and writes go on.
  *
@@ -390,7 +390,8 @@ struct lsm_backup_info {
 
 /*
  * Makes a backup of what the store holds now, as lsm_checkpoint() takes it, in directory `dir`, which is made if only
- * its last component is missing. `options` and `ret` may be NULL. Reads and writes go on.
+ * its last component is missing. `options` and `ret` may be NULL. Reads and writes go on. The store's kept options
+ * (lsm_options) are not part of it: they shape files to come, and none that is there.
  * Errors: LSM_NOT_STORE (`dir` holds other files), LSM_BUSY, LSM_READ_ONLY, LSM_CORRUPT (a copy differs from what was
  * written), LSM_INVALID, LSM_IO, LSM_NO_SPACE, LSM_NO_MEMORY: there is no new backup then.
  */

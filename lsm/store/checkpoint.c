@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* A checkpoint: the files of a store under a second name, with a manifest of their own. */
+#include "lsm/store/options.h"
 #include "lsm/store/staging.h"
 
 struct linking {
@@ -20,6 +21,14 @@ static int link_file(void *ctx, enum store_file kind, uint64_t number)
 	return rc == LSM_UNSUPPORTED ? file_copy(l->db->env, from, to, NULL, NULL, NULL) : rc;
 }
 
+static int copy_options(struct lsm_db *db, const struct staging *s)
+{
+	struct lsm_options stored = { 0 };
+	int rc = options_load(db->env, db->dir, &stored);
+
+	return rc ? rc : options_store(db->env, s->temp, &stored, &(struct lsm_options){ 0 });
+}
+
 static int fill(struct lsm_db *db, const struct staging *s, const struct capture *c)
 {
 	struct tree tree = { .env = db->env, .dir = s->temp };
@@ -31,7 +40,7 @@ static int fill(struct lsm_db *db, const struct staging *s, const struct capture
 	if (!rc)
 		rc = manifest_create(&tree, c->state.number, &c->state, &m, &unknown);
 	manifest_close(m);
-	return rc;
+	return rc ? rc : copy_options(db, s);
 }
 
 int lsm_checkpoint(struct lsm_db *db, const char *dir)

@@ -13,7 +13,8 @@ static bool is_ours(const char *name)
 	enum store_file kind;
 	uint64_t number;
 
-	return store_file_parse(name, &kind, &number) || !strcmp(name, "CURRENT") || !strcmp(name, "CURRENT.tmp");
+	return store_file_parse(name, &kind, &number) || !strcmp(name, "CURRENT") || !strcmp(name, "CURRENT.tmp") ||
+	       !strcmp(name, "OPTIONS") || !strcmp(name, "OPTIONS.tmp");
 }
 
 struct clearing {

@@ -119,6 +119,27 @@ static void test_copy(void **state)
 	expect_filled(t, 3000);
 }
 
+/* What was asked for once shapes the copy's files, too. */
+static void test_options_go_along(void **state)
+{
+	struct db_test *t = *state, copy;
+	const char *path = copy_path(t, "copy");
+	struct lsm_options o = { 0 };
+
+	db_close(t);
+	t->options.filter_bits = 17;
+	db_open(t);
+	assert_ok(lsm_checkpoint(t->db, path));
+	copy = *t;
+	snprintf(copy.store, sizeof(copy.store), "%s", path);
+	copy.options.filter_bits = 0;
+	copy.db = NULL;
+	db_open(&copy);
+	lsm_get_options(copy.db, &o);
+	assert_int_equal(o.filter_bits, 17);
+	db_close(&copy);
+}
+
 /* The store itself can go. */
 static void test_copy_of_copy(void **state)
 {
@@ -440,6 +461,7 @@ int main(void)
 #define CLOSED(fn) cmocka_unit_test_setup_teardown(fn, db_setup_closed, db_teardown)
 	const struct CMUnitTest tests[] = {
 		T(test_copy),
+		T(test_options_go_along),
 		T(test_copy_of_copy),
 		T(test_empty),
 		T(test_in_the_way),
