@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #include "lsm/base/arena.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 
 enum { CHUNK_BYTES_MIN = 16 << 10, CHUNK_BYTES_MAX = 256 << 10 };
 
 struct arena_chunk {
 	struct arena_chunk *next;
+	bool large;
 	max_align_t data[];
 };
 
@@ -15,11 +17,11 @@ void arena_init(struct arena *a)
 	*a = (struct arena){ .chunk_bytes = CHUNK_BYTES_MIN, .chunk_bytes_max = CHUNK_BYTES_MAX };
 }
 
-void arena_init_large(struct arena *a, void (*prepare)(void *chunk, size_t bytes))
+void arena_init_large(struct arena *a, const struct arena_large *large)
 {
 	arena_init(a);
 	a->chunk_bytes_max = ARENA_LARGE_BYTES;
-	a->prepare = prepare;
+	a->large = large;
 }
 
 void arena_done(struct arena *a)
@@ -29,32 +31,24 @@ void arena_done(struct arena *a)
 	while (c) {
 		struct arena_chunk *next = c->next;
 
-		free(c);
+		if (c->large)
+			a->large->give(c, ARENA_LARGE_BYTES);
+		else
+			free(c);
 		c = next;
 	}
 	arena_init(a);
 }
 
-/* A large chunk takes all of its alignment, head included. */
-static struct arena_chunk *chunk_memory(const struct arena *a, size_t size)
-{
-	struct arena_chunk *c;
-
-	if (!a->prepare || size != ARENA_LARGE_BYTES)
-		return malloc(size);
-	c = aligned_alloc(ARENA_LARGE_BYTES, size);
-	if (c)
-		a->prepare(c, size);
-	return c;
-}
-
 /* Of `size` bytes in all. A piece larger than a quarter of a chunk gets a chunk of its own and leaves the current one. */
 static void *chunk_new(struct arena *a, size_t size)
 {
-	struct arena_chunk *c = chunk_memory(a, size);
+	bool large = a->large && size == ARENA_LARGE_BYTES;
+	struct arena_chunk *c = large ? a->large->take(size) : malloc(size);
 
 	if (!c)
 		return NULL;
+	c->large = large;
 	c->next = a->chunks;
 	a->chunks = c;
 	atomic_fetch_add_explicit(&a->bytes, size, memory_order_relaxed);

@@ -17,16 +17,18 @@ struct arena {
 	_Atomic size_t bytes;       /* of all chunks */
 	size_t chunk_bytes;         /* of the next one: grows up to a limit, so that small arenas stay small */
 	size_t chunk_bytes_max;
-	void (*prepare)(void *chunk, size_t bytes);
+	const struct arena_large *large; /* or NULL */
 };
 
 void arena_init(struct arena *a);
-/*
- * For much memory: chunks grow up to ARENA_LARGE_BYTES, to which those of this size are aligned, and `prepare` sees each of
- * them before it is used.
- */
+/* For much memory: chunks grow up to ARENA_LARGE_BYTES, and those of this size come from elsewhere than malloc. `large` must
+ * outlive the arena. */
 #define ARENA_LARGE_BYTES ((size_t)2 << 20)
-void arena_init_large(struct arena *a, void (*prepare)(void *chunk, size_t bytes));
+struct arena_large {
+	void *(*take)(size_t bytes); /* NULL: no memory */
+	void (*give)(void *chunk, size_t bytes);
+};
+void arena_init_large(struct arena *a, const struct arena_large *large);
 void arena_done(struct arena *a);
 
 /* 8-byte aligned; NULL when memory is short. Belongs to the arena. */

@@ -81,10 +81,6 @@ struct env {
 	const struct env_ops *ops;
 };
 
-/* Such memory is better mapped in large pages (transparent huge pages), where the system has them. A hint; the bytes are
- * aligned to their size. */
-void env_prefer_huge_pages(void *memory, size_t bytes);
-
 /* The real one. Static; never freed. */
 struct env *env_posix(void);
 

@@ -566,11 +566,6 @@ static void posix_thread_join(struct env *e, struct env_thread *thread)
 	free(thread);
 }
 
-void env_prefer_huge_pages(void *memory, size_t bytes)
-{
-	(void)madvise(memory, bytes, MADV_HUGEPAGE);
-}
-
 static const struct env_ops posix_ops = {
 	.open = posix_open,
 	.unlink = posix_unlink,

@@ -10,6 +10,18 @@
 
 #define PAGES_CHUNK_BYTES ((size_t)2 << 20)
 
+/* A sanitizer that watches malloc() would not see what happens in here: better use that then. */
+#if defined(__SANITIZE_ADDRESS__)
+#define PAGES_WATCHED true
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define PAGES_WATCHED true
+#endif
+#endif
+#ifndef PAGES_WATCHED
+#define PAGES_WATCHED false
+#endif
+
 /* Address space of `bytes`, a multiple of the chunk and aligned to it, in which nothing may be touched yet. NULL when
  * there is none. Ended with pages_release(). */
 void *pages_reserve(size_t bytes);

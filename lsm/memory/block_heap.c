@@ -45,18 +45,6 @@ struct block_heap {
 	uint64_t bytes;
 };
 
-/* A sanitizer that watches malloc() would not see what happens in here. */
-#if defined(__SANITIZE_ADDRESS__)
-#define WATCHED true
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define WATCHED true
-#endif
-#endif
-#ifndef WATCHED
-#define WATCHED false
-#endif
-
 int block_heap_new(uint64_t capacity, struct block_heap **ret)
 {
 	struct block_heap *h = calloc(1, sizeof(*h));
@@ -65,7 +53,7 @@ int block_heap_new(uint64_t capacity, struct block_heap **ret)
 		return status_no_memory(sizeof(*h));
 	mutex_init(&h->lock);
 	*ret = h;
-	if (WATCHED || capacity < CAPACITY_MIN || capacity > SIZE_MAX / 4)
+	if (PAGES_WATCHED || capacity < CAPACITY_MIN || capacity > SIZE_MAX / 4)
 		return LSM_OK;
 	for (int i = 0; i < CLASSES; i++)
 		h->open[i] = NONE;

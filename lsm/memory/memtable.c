@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "lsm/env/pages.h"
 #include "lsm/format/filter.h"
 #include "lsm/memory/memtable_internal.h"
 
@@ -63,6 +64,22 @@ static unsigned random_height(struct memtable *m)
 
 /* ---- life ---- */
 
+/* Random look-ups and puts walk all over it: on pages of the usual size each would begin with a walk of page tables. And
+ * what is freed goes back at once. */
+static void *pages_take(size_t bytes)
+{
+	void *p = pages_reserve(bytes);
+
+	if (p && !pages_use(p)) {
+		pages_release(p, bytes);
+		p = NULL;
+	}
+	return p;
+}
+
+_Static_assert(ARENA_LARGE_BYTES == PAGES_CHUNK_BYTES, "a chunk of the arena is a chunk of pages");
+static const struct arena_large huge_pages = { pages_take, pages_release };
+
 static int buckets_new(struct memtable *m, uint64_t bytes)
 {
 	uint64_t n = BUCKETS_MIN;
@@ -85,7 +102,10 @@ int memtable_new(uint64_t first_segment, uint64_t bytes, struct memtable **ret)
 		return status_no_memory(sizeof(*m));
 	atomic_init(&m->refs, 1);
 	mutex_init(&m->order);
-	arena_init_large(&m->arena, env_prefer_huge_pages);
+	if (PAGES_WATCHED)
+		arena_init(&m->arena);
+	else
+		arena_init_large(&m->arena, &huge_pages);
 	m->first_segment = first_segment;
 	m->height = 1;
 	m->random = 0x9e3779b97f4a7c15u;
