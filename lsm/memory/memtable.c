@@ -8,8 +8,8 @@
 #include "lsm/memory/memtable_internal.h"
 
 enum {
-	BUCKETS_MIN = 64,
-	ENTRY_BYTES = 128,  /* a usual entry's: one bucket for each that a memtable has room for */
+	BUCKETS_MIN = 8,
+	ENTRY_BYTES = 128,  /* a usual entry's: one slot for each that a memtable has room for */
 	WAITING_MAX = 4096, /* entries a writer leaves to the next iterator, once iterators are asked for */
 	TAG_SHIFT = 48,     /* user space ends below it unless a program asks for more */
 };
@@ -66,31 +66,54 @@ static unsigned random_height(struct memtable *m)
 
 /* Random look-ups and puts walk all over it: on pages of the usual size each would begin with a walk of page tables. And
  * what is freed goes back at once. */
-static void *pages_take(size_t bytes)
+static void *pages_take_all(size_t bytes)
 {
-	void *p = pages_reserve(bytes);
+	uint8_t *p = pages_reserve(bytes);
 
-	if (p && !pages_use(p)) {
-		pages_release(p, bytes);
-		p = NULL;
+	for (size_t at = 0; p && at < bytes; at += PAGES_CHUNK_BYTES) {
+		if (!pages_use(p + at)) {
+			pages_release(p, bytes);
+			return NULL;
+		}
 	}
 	return p;
 }
 
 _Static_assert(ARENA_LARGE_BYTES == PAGES_CHUNK_BYTES, "a chunk of the arena is a chunk of pages");
-static const struct arena_large huge_pages = { pages_take, pages_release };
+static const struct arena_large huge_pages = { pages_take_all, pages_release };
+
+/* A table of a few chunks is worth pages of its own, which come as zeros. */
+static bool has_pages(size_t bytes)
+{
+	return !PAGES_WATCHED && bytes >= PAGES_CHUNK_BYTES;
+}
 
 static int buckets_new(struct memtable *m, uint64_t bytes)
 {
 	uint64_t n = BUCKETS_MIN;
 
-	m->bucket_shift = 64 - 6;
-	while (n < bytes / ENTRY_BYTES && m->bucket_shift > 64 - 30) {
+	m->bucket_shift = 64 - 3;
+	while (n * BUCKET_SLOTS < bytes / ENTRY_BYTES && m->bucket_shift > 64 - 27) {
 		n *= 2;
 		m->bucket_shift--;
 	}
-	m->buckets = calloc(n, sizeof(*m->buckets));
-	return m->buckets ? LSM_OK : status_no_memory(n * sizeof(*m->buckets));
+	m->buckets_bytes = n * sizeof(*m->buckets);
+	if (has_pages(m->buckets_bytes)) {
+		m->buckets = pages_take_all(m->buckets_bytes);
+	} else {
+		m->buckets = aligned_alloc(_Alignof(struct bucket), m->buckets_bytes);
+		if (m->buckets)
+			memset(m->buckets, 0, m->buckets_bytes);
+	}
+	return m->buckets ? LSM_OK : status_no_memory(m->buckets_bytes);
+}
+
+static void buckets_free(struct memtable *m)
+{
+	if (m->buckets && has_pages(m->buckets_bytes))
+		pages_release(m->buckets, m->buckets_bytes);
+	else
+		free(m->buckets);
 }
 
 int memtable_new(uint64_t first_segment, uint64_t bytes, struct memtable **ret)
@@ -139,7 +162,7 @@ void memtable_unref(struct memtable *m)
 	for (size_t i = 0; i < m->segments_n; i++)
 		segment_release(m->segments[i]);
 	free(m->segments);
-	free(m->buckets);
+	buckets_free(m);
 	arena_done(&m->arena);
 	mutex_done(&m->order);
 	free(m);
@@ -162,39 +185,58 @@ static inline bool tag_fits(uintptr_t link, uint64_t hash)
 	return (uint16_t)(link >> TAG_SHIFT) == (uint16_t)hash;
 }
 
-/* The newest version of the key, or NULL; *ret_link (may be NULL) gets the link that leads to it. */
-static struct node *chain_find(const struct memtable *m, struct lsm_slice key, uint64_t hash,
-			       _Atomic uintptr_t **ret_link)
+/* The newest version of the key behind a link, or NULL. `*link` gets the link that leads to it, or the last one. */
+static struct node *chain_find(_Atomic uintptr_t **link, struct lsm_slice key, uint64_t hash)
 {
-	_Atomic uintptr_t *at = &m->buckets[hash >> m->bucket_shift];
-	uintptr_t link;
+	uintptr_t to;
 
-	while ((link = atomic_load_explicit(at, memory_order_acquire))) {
-		struct node *n = untagged(link);
+	while ((to = atomic_load_explicit(*link, memory_order_acquire))) {
+		struct node *n = untagged(to);
 
-		if (tag_fits(link, hash) && slice_equal(node_key(n), key)) {
-			if (ret_link)
-				*ret_link = at;
+		if (tag_fits(to, hash) && slice_equal(node_key(n), key))
 			return n;
-		}
-		at = &n->chain;
+		*link = &n->chain;
 	}
 	return NULL;
 }
 
-/*
- * A new version takes its predecessor's place in the chain. Who stands on the predecessor goes on along its link as it
- * was: what is added behind it later is newer than what such a reader may see.
- */
-static void chain_add(struct memtable *m, struct node *n, uint64_t hash, struct node *older, _Atomic uintptr_t *link)
+/* The newest version of the key, or NULL. *ret_link gets the link that leads to it, or the one that a new key takes. */
+static struct node *find_newest(const struct memtable *m, struct lsm_slice key, uint64_t hash,
+				_Atomic uintptr_t **ret_link)
 {
-	if (older) {
-		atomic_init(&n->chain, atomic_load_explicit(&older->chain, memory_order_relaxed));
-	} else {
-		link = &m->buckets[hash >> m->bucket_shift];
-		atomic_init(&n->chain, atomic_load_explicit(link, memory_order_relaxed));
+	struct bucket *b = &m->buckets[hash >> m->bucket_shift];
+	_Atomic uintptr_t *link;
+	struct node *n;
+
+	for (unsigned i = 0; i < BUCKET_SLOTS - 1; i++) {
+		uintptr_t to = atomic_load_explicit(&b->slots[i], memory_order_acquire);
+
+		if (to && !(tag_fits(to, hash) && slice_equal(node_key(untagged(to)), key)))
+			continue;
+		*ret_link = &b->slots[i];
+		return untagged(to);
 	}
+	link = &b->slots[BUCKET_SLOTS - 1];
+	n = chain_find(&link, key, hash);
+	*ret_link = n ? link : &b->slots[BUCKET_SLOTS - 1];
+	return n;
+}
+
+/*
+ * A new version takes its predecessor's place in the bucket or chain. Who stands on the predecessor goes on along its
+ * link as it was: what is added behind it later is newer than what such a reader may see.
+ */
+static void link_newest(struct node *n, uint64_t hash, struct node *older, _Atomic uintptr_t *link)
+{
+	uintptr_t behind = atomic_load_explicit(older ? &older->chain : link, memory_order_relaxed);
+
+	atomic_init(&n->chain, behind);
 	atomic_store_explicit(link, tagged(n, hash), memory_order_release);
+}
+
+void memtable_prefetch(const struct memtable *m, uint64_t hash)
+{
+	__builtin_prefetch(&m->buckets[hash >> m->bucket_shift]);
 }
 
 static void wait_for_order(struct memtable *m, struct node *n)
@@ -211,7 +253,7 @@ int memtable_add(struct memtable *m, struct lsm_slice key, uint64_t trailer, str
 {
 	uint64_t hash = filter_hash(key), entries;
 	_Atomic uintptr_t *link = NULL;
-	struct node *older = chain_find(m, key, hash, &link);
+	struct node *older = find_newest(m, key, hash, &link);
 	struct node *n = node_new(m, key, trailer, value, random_height(m), older);
 
 	if (!n)
@@ -219,7 +261,7 @@ int memtable_add(struct memtable *m, struct lsm_slice key, uint64_t trailer, str
 	assert(!((uintptr_t)n >> TAG_SHIFT));
 	assert(!older || node_trailer(older) < trailer);
 	wait_for_order(m, n);
-	chain_add(m, n, hash, older, link);
+	link_newest(n, hash, older, link);
 	entries = atomic_fetch_add_explicit(&m->entries, 1, memory_order_relaxed) + 1;
 	if (trailer_type(trailer) == ENTRY_DELETE)
 		atomic_fetch_add_explicit(&m->deletes, 1, memory_order_relaxed);
@@ -233,7 +275,8 @@ int memtable_add(struct memtable *m, struct lsm_slice key, uint64_t trailer, str
 bool memtable_get(const struct memtable *m, struct lsm_slice key, uint64_t hash, uint64_t trailer,
 		  uint64_t *ret_trailer, struct lsm_slice *ret_value)
 {
-	const struct node *n = chain_find(m, key, hash, NULL);
+	_Atomic uintptr_t *link;
+	const struct node *n = find_newest(m, key, hash, &link);
 
 	while (n && node_trailer(n) > trailer)
 		n = node_older(n);
@@ -282,7 +325,7 @@ size_t memtable_bytes(struct memtable *m)
 
 size_t memtable_memory(struct memtable *m)
 {
-	return memtable_bytes(m) + (sizeof(*m->buckets) << (64 - m->bucket_shift));
+	return memtable_bytes(m) + m->buckets_bytes;
 }
 
 /* A sequence number that a reader has seen is no older than the entries that it counts. */

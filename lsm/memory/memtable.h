@@ -32,6 +32,9 @@ int memtable_hold_segment(struct memtable *m, struct blob_segment *segment);
 /* Calls fn for each of them, until it fails. */
 int memtable_each_segment(struct memtable *m, int (*fn)(void *ctx, struct blob_segment *segment), void *ctx);
 
+/* Brings the place of a key with this filter_hash() on its way to the processor. */
+void memtable_prefetch(const struct memtable *m, uint64_t hash);
+
 /* The newest version of `key`, whose filter_hash() is `hash`, with a trailer <= `trailer`. */
 bool memtable_get(const struct memtable *m, struct lsm_slice key, uint64_t hash, uint64_t trailer,
 		  uint64_t *ret_trailer, struct lsm_slice *ret_value);

@@ -16,12 +16,22 @@ enum {
  * waits to be brought in order, its first link leads to the entry that waits behind it.
  */
 struct node {
-	_Atomic uintptr_t chain; /* the next key's newest version in the hash bucket, tagged */
+	_Atomic uintptr_t chain; /* the next key's newest version in a full hash bucket, tagged */
 	uint32_t value_size;
 	uint16_t key_size;
 	uint8_t height;
 	bool has_older;
 	_Atomic(struct node *) links[]; /* then the internal key, then the value */
+};
+
+/*
+ * A bucket of the hash table is a line of memory: each slot leads to the newest version of a key and carries a part of
+ * its hash, so that a key that isn't there costs this line and no other. Slots are taken in order; what finds none
+ * hangs from the last one.
+ */
+enum { BUCKET_SLOTS = 8 };
+struct bucket {
+	_Alignas(64) _Atomic uintptr_t slots[BUCKET_SLOTS];
 };
 
 struct run_set;
@@ -33,8 +43,8 @@ struct memtable {
 	_Atomic uint64_t entries, deletes;
 	uint64_t random; /* the writer's */
 
-	/* Heads of the chains, by the upper bits of a key's hash; the low ones are the tag. */
-	_Atomic uintptr_t *buckets;
+	struct bucket *buckets; /* by the upper bits of a key's hash; the low ones are the tag */
+	size_t buckets_bytes;
 	unsigned bucket_shift;
 
 	_Atomic(struct node *) waiting; /* entries that are not in order yet, the newest first */

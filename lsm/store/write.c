@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <stdlib.h>
 
+#include "lsm/format/filter.h"
 #include "lsm/store/db.h"
 
 /* ---- failure ---- */
@@ -221,6 +222,8 @@ static int append_and_apply(struct lsm_db *db, const struct commit *c, uint64_t 
 
 	if (sequence + c->count > SEQUENCE_MAX)
 		return status_set(LSM_INVALID, 0, db->dir, 0, "%s has used up its sequence numbers", db->dir);
+	if (c->op)
+		memtable_prefetch(db->mem, filter_hash(c->op->key)); /* it comes while the log is written */
 	rc = wal_append(db->wal, sequence, c->pieces, c->pieces_n, &lsn);
 	if (rc)
 		return rc;
