@@ -110,8 +110,10 @@ static int init(struct lsm_db *db)
 {
 	int rc;
 
-	db->picker = (struct picker_options){ db->options.level_base_bytes, db->options.level_ratio,
-					      db->options.l0_tables, 0.25 };
+	db->picker = (struct picker_options){ .level_base_bytes = db->options.level_base_bytes,
+					      .level_ratio = db->options.level_ratio,
+					      .l0_tables = db->options.l0_tables,
+					      .garbage_max = 0.25 };
 	db->wal_segment_bytes = segment_bytes(&db->options);
 	rc = epoch_new(db->env, &db->epoch);
 	if (!rc)

@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 #include "lsm/store/text.h"
 
-/* As the picker sees it. */
+/* How full a level is, by what it may hold. */
 static double level_score(const struct lsm_db *db, const struct version *v, unsigned level)
 {
-	if (level + 1 == LSM_LEVELS)
+	struct shape shape;
+
+	shape_of(v, &db->picker, &shape);
+	if (level + 1 == LSM_LEVELS || (level && !v->levels[level].bytes))
 		return 0;
 	if (!level)
 		return (double)v->levels[0].n / db->picker.l0_tables;
-	return (double)v->levels[level].bytes / (double)level_target_bytes(&db->picker, level);
+	return (double)v->levels[level].bytes / (double)(shape.targets[level] + 1);
 }
 
 static void add_gauges(struct lsm_db *db, struct lsm_stats *s)

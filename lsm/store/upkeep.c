@@ -64,7 +64,7 @@ static int pick(struct lsm_db *db, enum pick what, const struct manual *m, const
 	int rc;
 
 	if (what == PICK_LEVEL)
-		return pick_manual(v, m->level, m->deepest, begin, m->end, j, ret_found, ret_busy);
+		return pick_manual(v, &db->picker, m->level, m->deepest, begin, m->end, j, ret_found, ret_busy);
 	*ret_busy = false;
 	rc = segment_infos(db, &infos, &n);
 	if (rc)
@@ -115,12 +115,16 @@ static int run_one(struct lsm_db *db, enum pick what, struct manual *m, bool *re
 	return rc;
 }
 
+/* The deepest level that isn't empty; at least the one that level 0 is compacted into. */
 static unsigned deepest_level(struct lsm_db *db)
 {
 	struct superversion *sv = superversion_get(db);
-	unsigned deepest = 1;
+	struct shape shape;
+	unsigned deepest;
 
-	for (unsigned l = 1; l < LSM_LEVELS; l++) {
+	shape_of(sv->version, &db->picker, &shape);
+	deepest = shape.l0_output;
+	for (unsigned l = deepest; l < LSM_LEVELS; l++) {
 		if (sv->version->levels[l].n)
 			deepest = l;
 	}
@@ -133,8 +137,13 @@ int lsm_compact_range(struct lsm_db *db, struct lsm_slice begin, struct lsm_slic
 	struct manual m = { .begin = begin, .end = end };
 	int rc = lsm_flush(db);
 
-	m.deepest = rc ? 0 : deepest_level(db);
-	for (m.level = 0; !rc && m.level <= m.deepest; m.level++) {
+	for (m.level = 0; !rc; m.level++) {
+		unsigned deepest = deepest_level(db);
+
+		/* Background compactions may go on meanwhile. */
+		m.deepest = deepest > m.deepest ? deepest : m.deepest;
+		if (m.level > m.deepest)
+			break;
 		for (bool done = false; !rc && !done;)
 			rc = run_one(db, PICK_LEVEL, &m, &done);
 	}

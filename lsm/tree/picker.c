@@ -6,15 +6,6 @@
 
 #include "lsm/format/header.h"
 
-uint64_t level_target_bytes(const struct picker_options *o, unsigned level)
-{
-	uint64_t bytes = o->level_base_bytes;
-
-	while (level-- > 1 && bytes < UINT64_MAX / o->level_ratio)
-		bytes *= o->level_ratio;
-	return bytes;
-}
-
 /* What a file of nothing but live values has beside them must not count: its collection would never come to an end. Of
  * the smallest values there are, headers and checksums take less than a quarter; the file's own header comes on top. */
 bool segment_is_garbage(const struct picker_options *o, const struct segment_info *s)
@@ -84,8 +75,9 @@ static int add_lower(const struct version *v, struct job *j)
  * A table of level 0 that touches no other of its level and none below can go down as it is; but not beside a running
  * compaction of level 0, whose output may span it.
  */
-static struct table_meta *movable_l0(const struct version *v)
+static struct table_meta *movable_l0(const struct version *v, unsigned output_level)
 {
+	const struct level *lower = &v->levels[output_level];
 	const struct level *l0 = &v->levels[0];
 
 	for (size_t i = 0; i < l0->n; i++) {
@@ -100,23 +92,23 @@ static struct table_meta *movable_l0(const struct version *v)
 			alone = k == i || table_before_key(l0->tables[k], table_smallest(t)) ||
 				table_after_key(l0->tables[k], table_largest(t));
 		if (alone) {
-			size_t below = level_find(&v->levels[1], table_smallest(t));
+			size_t below = level_find(lower, table_smallest(t));
 
-			if (below == v->levels[1].n || table_after_key(v->levels[1].tables[below], table_largest(t)))
+			if (below == lower->n || table_after_key(lower->tables[below], table_largest(t)))
 				return t;
 		}
 	}
 	return NULL;
 }
 
-static int pick_level0(const struct version *v, struct job *j, bool *ret_found)
+static int pick_level0(const struct version *v, const struct shape *s, struct job *j, bool *ret_found)
 {
-	struct table_meta *t = movable_l0(v);
+	struct table_meta *t = movable_l0(v, s->l0_output);
 	int rc = LSM_OK;
 
 	j->reason = JOB_LEVEL0;
 	j->input_level = 0;
-	j->output_level = 1;
+	j->output_level = s->l0_output;
 	if (t) {
 		rc = job_add(j, t);
 	} else {
@@ -179,16 +171,35 @@ static int pick_size(const struct version *v, unsigned level, struct job *j, boo
 	return job_of_table(v, level, best, JOB_SIZE, j, ret_found);
 }
 
-static double score(const struct version *v, const struct picker_options *o, unsigned level)
+/*
+ * How far a level is beyond its limit; below 1: it isn't. What is about to come down from above counts as room: a small
+ * level under a full one is not emptied for the sake of what it is going to get.
+ */
+static double score(const struct version *v, const struct picker_options *o, const struct shape *s, unsigned level)
 {
+	uint64_t above = 0, small = o->level_base_bytes / o->level_ratio;
+	double own;
+
 	if (level == 0) {
-		if (v->levels[0].n && movable_l0(v))
+		if (v->levels[0].n && movable_l0(v, s->l0_output))
 			return 1;
 		return (double)v->levels[0].n / o->l0_tables;
 	}
-	if (level == LSM_LEVELS - 1)
+	if (level == LSM_LEVELS - 1 || v->levels[level].bytes <= s->targets[level])
 		return 0;
-	return (double)v->levels[level].bytes / (double)level_target_bytes(o, level);
+	/* A level that is to be empty goes down by mere moves once the next one has made room. */
+	if (level < s->base && level + 1 < LSM_LEVELS - 1 && v->levels[level + 1].bytes > s->targets[level + 1])
+		return 0;
+	if (v->levels[0].n >= o->l0_tables && level == s->l0_output)
+		above = v->levels[0].bytes;
+	for (unsigned l = 1; l < level; l++) {
+		if (v->levels[l].bytes > s->targets[l])
+			above += v->levels[l].bytes - s->targets[l];
+	}
+	own = (double)v->levels[level].bytes /
+	      (double)((s->targets[level] > small ? s->targets[level] : small) + above);
+	/* Also when there is nothing else to do. */
+	return own > 1 ? own : 1;
 }
 
 /* What a tombstone frees, on average: bytes of table and blobs for each entry of the store. */
@@ -209,7 +220,7 @@ static double bytes_per_entry(const struct version *v)
 enum { RANGE_DELETE_WORTH_BYTES = 1 << 20 };
 
 /* Level 0 is taken as a whole: its tables overlap. */
-static int pick_tombstones(const struct version *v, struct job *j, bool *ret_found)
+static int pick_tombstones(const struct version *v, const struct shape *s, struct job *j, bool *ret_found)
 {
 	double each = bytes_per_entry(v), l0_worth = 0, l0_cost = 0;
 
@@ -218,10 +229,10 @@ static int pick_tombstones(const struct version *v, struct job *j, bool *ret_fou
 		bool busy = false;
 
 		l0_worth += (double)t->props.deletes * each + (double)t->props.range_deletes * RANGE_DELETE_WORTH_BYTES;
-		l0_cost += (double)(t->props.file_bytes + lower_bytes(v, 1, t, &busy));
+		l0_cost += (double)(t->props.file_bytes + lower_bytes(v, s->l0_output, t, &busy));
 	}
 	if (l0_worth > 0 && l0_worth >= l0_cost / 2)
-		return pick_level0(v, j, ret_found);
+		return pick_level0(v, s, j, ret_found);
 	for (unsigned level = 1; level + 1 < LSM_LEVELS; level++) {
 		const struct level *l = &v->levels[level];
 
@@ -265,7 +276,7 @@ static uint64_t hidden_bytes(const struct version *v, unsigned lower, const stru
  */
 enum { HIDDEN_SHARE = 32, HIDDEN_WORTH = 16 };
 
-static int pick_overwritten(const struct version *v, struct job *j, bool *ret_found)
+static int pick_overwritten(const struct version *v, const struct shape *s, struct job *j, bool *ret_found)
 {
 	uint64_t all = 0;
 
@@ -276,15 +287,16 @@ static int pick_overwritten(const struct version *v, struct job *j, bool *ret_fo
 	for (unsigned level = 0; all && level + 1 < LSM_LEVELS; level++) {
 		const struct level *l = &v->levels[level];
 		uint64_t hidden = 0, cost = 0, best_bytes = 0;
+		unsigned below = level ? level + 1 : s->l0_output;
 		struct table_meta *best = NULL;
 
 		for (size_t i = 0; i < l->n; i++) {
 			bool busy = l->tables[i]->busy;
 			/* The tables of level 0 hide one another, too, all but the oldest. */
-			uint64_t bytes = level || i + 1 == l->n ? hidden_bytes(v, level + 1, l->tables[i]) :
+			uint64_t bytes = level || i + 1 == l->n ? hidden_bytes(v, below, l->tables[i]) :
 								  blob_bytes(l->tables[i]);
 			uint64_t each = l->tables[i]->props.file_bytes +
-					lower_bytes(v, level + 1, l->tables[i], &busy);
+					lower_bytes(v, below, l->tables[i], &busy);
 
 			hidden += bytes;
 			cost += each;
@@ -296,7 +308,7 @@ static int pick_overwritten(const struct version *v, struct job *j, bool *ret_fo
 		if (hidden < all / HIDDEN_SHARE || !hidden)
 			continue;
 		if (!level && hidden / HIDDEN_WORTH >= cost)
-			return pick_level0(v, j, ret_found);
+			return pick_level0(v, s, j, ret_found);
 		if (level && best)
 			return job_of_table(v, level, best, JOB_GARBAGE, j, ret_found);
 	}
@@ -350,18 +362,20 @@ int pick_job(const struct version *v, const struct picker_options *o, const stru
 {
 	bool tried[LSM_LEVELS] = { false };
 	struct job j = { 0 };
+	struct shape shape;
 	bool found = false;
 	int rc = LSM_OK;
 
+	shape_of(v, o, &shape);
 	/* The level furthest beyond its limit first; where its tables are busy, the next. */
 	while (!rc && !found) {
 		unsigned best = LSM_LEVELS;
 		double best_score = 1;
 
 		for (unsigned level = 0; level < LSM_LEVELS; level++) {
-			double s = tried[level] ? 0 : score(v, o, level);
+			double s = tried[level] ? 0 : score(v, o, &shape, level);
 
-			if (s >= best_score) {
+			if (s > best_score || (s == best_score && best == LSM_LEVELS)) {
 				best = level;
 				best_score = s;
 			}
@@ -370,15 +384,15 @@ int pick_job(const struct version *v, const struct picker_options *o, const stru
 			break;
 		tried[best] = true;
 		job_done(&j);
-		rc = best ? pick_size(v, best, &j, &found) : pick_level0(v, &j, &found);
+		rc = best ? pick_size(v, best, &j, &found) : pick_level0(v, &shape, &j, &found);
 	}
 	if (!rc && !found) {
 		job_done(&j);
-		rc = pick_tombstones(v, &j, &found);
+		rc = pick_tombstones(v, &shape, &j, &found);
 	}
 	if (!rc && !found) {
 		job_done(&j);
-		rc = pick_overwritten(v, &j, &found);
+		rc = pick_overwritten(v, &shape, &j, &found);
 	}
 	if (!rc && !found) {
 		job_done(&j);
@@ -394,16 +408,20 @@ int pick_job(const struct version *v, const struct picker_options *o, const stru
 	return LSM_OK;
 }
 
-int pick_manual(const struct version *v, unsigned level, unsigned deepest, struct lsm_slice begin, struct lsm_slice end,
-		struct job *ret, bool *ret_found, bool *ret_busy)
+int pick_manual(const struct version *v, const struct picker_options *o, unsigned level, unsigned deepest,
+		struct lsm_slice begin, struct lsm_slice end, struct job *ret, bool *ret_found, bool *ret_busy)
 {
 	const struct level *l = &v->levels[level];
+	struct shape shape;
 	struct job j = { .reason = JOB_MANUAL,
 			 .input_level = level,
 			 .output_level = level < deepest ? level + 1 : level };
 	int rc = LSM_OK;
 
 	*ret_found = *ret_busy = false;
+	shape_of(v, o, &shape);
+	if (!level)
+		j.output_level = shape.l0_output;
 	/* Rewritten in place, tables are taken one by one: an output must not span those that lie between. */
 	for (size_t i = 0; !rc && i < l->n && !(level == deepest && j.inputs_n); i++) {
 		const struct table_meta *t = l->tables[i];
@@ -448,23 +466,4 @@ void job_to_text(const struct job *j, char *buf, size_t size)
 					    : "compact",
 		 reasons[j->reason], j->input_level, j->output_level, j->inputs_upper_n,
 		 j->inputs_n - j->inputs_upper_n, (unsigned long long)bytes);
-}
-
-double picker_debt(const struct version *v, const struct picker_options *o)
-{
-	/* Level 0 may hold twice its trigger before anybody waits, and eight times it before all of the debt is due. */
-	double l0 = ((double)v->levels[0].n - 2.0 * o->l0_tables) / (6.0 * o->l0_tables);
-	double excess = 0;
-
-	for (unsigned level = 1; level + 1 < LSM_LEVELS; level++) {
-		double target = (double)level_target_bytes(o, level);
-
-		if ((double)v->levels[level].bytes > target)
-			excess += (double)v->levels[level].bytes - target;
-	}
-	/* Bytes waiting: nothing up to 8 bases, all at 64. */
-	excess = (excess / (double)o->level_base_bytes - 8) / 56;
-	if (excess > l0)
-		l0 = excess;
-	return l0 < 0 ? 0 : l0;
 }

@@ -2,19 +2,12 @@
 #ifndef LSM_TREE_PICKER_H
 #define LSM_TREE_PICKER_H
 /*
- * picker - the policy of compaction, pure: a version in, a job out. Leveled: level 0 is compacted into level 1 when it
- * has l0_tables tables, a deeper level when it is larger than its target; whatever is furthest beyond its limit comes
- * first. When nothing is due, tables whose tombstones would free much are compacted, then tables that refer to blob
- * segments full of garbage are rewritten in place.
+ * picker - the policy of compaction, pure: a version in, a job out. Leveled: level 0 is compacted into the base level
+ * (shape.h) when it has l0_tables tables, a deeper level when it is larger than its target; whatever is furthest beyond
+ * its limit comes first. When nothing is due, tables whose tombstones would free much are compacted, then tables that
+ * refer to blob segments full of garbage are rewritten in place.
  */
-#include "lsm/tree/version.h"
-
-struct picker_options {
-	uint64_t level_base_bytes;
-	uint32_t level_ratio;
-	uint32_t l0_tables;
-	double garbage_max; /* a sealed segment with a larger share of garbage is collected */
-};
+#include "lsm/tree/shape.h"
 
 enum job_reason { JOB_LEVEL0, JOB_SIZE, JOB_TOMBSTONES, JOB_GARBAGE, JOB_MANUAL };
 
@@ -37,11 +30,11 @@ struct segment_info {
  */
 int pick_job(const struct version *v, const struct picker_options *o, const struct segment_info *segments, size_t n,
 	     struct job *ret, bool *ret_found);
-/* A job that moves the tables of `level` that touch [begin, end) (size 0: no bound) one level down; in the deepest level,
- * that rewrites the first of them that holds tombstones. When *ret_found is false, *ret_busy tells whether there is
- * something to do once a running job has ended. */
-int pick_manual(const struct version *v, unsigned level, unsigned deepest, struct lsm_slice begin, struct lsm_slice end,
-		struct job *ret, bool *ret_found, bool *ret_busy);
+/* A job that moves the tables of `level` that touch [begin, end) (size 0: no bound) one level down, of level 0 to where
+ * it is compacted to; in the deepest level, that rewrites the first of them that holds tombstones. When *ret_found is
+ * false, *ret_busy tells whether there is something to do once a running job has ended. */
+int pick_manual(const struct version *v, const struct picker_options *o, unsigned level, unsigned deepest,
+		struct lsm_slice begin, struct lsm_slice end, struct job *ret, bool *ret_found, bool *ret_busy);
 /* The garbage part of pick_job() alone. */
 int pick_garbage(const struct version *v, const struct picker_options *o, const struct segment_info *segments, size_t n,
 		 struct job *ret, bool *ret_found);
@@ -51,10 +44,6 @@ void job_done(struct job *j);
 /* One line for the log. */
 void job_to_text(const struct job *j, char *buf, size_t size);
 
-/* How far the tree is behind: 0 none, 1 as far as it may ever be. Drives back-pressure. */
-double picker_debt(const struct version *v, const struct picker_options *o);
-
-uint64_t level_target_bytes(const struct picker_options *o, unsigned level);
 bool segment_is_garbage(const struct picker_options *o, const struct segment_info *s);
 
 #endif

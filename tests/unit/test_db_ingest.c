@@ -546,8 +546,11 @@ static void test_published_last(void **state)
 	assert_int_equal(stats_of(t).sequence, before);
 	assert_ok(lsm_snapshot_new(t->db, &s));
 	mutex_lock(&t->db->lock);
-	j.inputs = atomic_load(&t->db->current)->version->levels[0].tables;
-	j.inputs_n = j.inputs_upper_n = atomic_load(&t->db->current)->version->levels[0].n;
+	for (unsigned l = 0; !j.inputs_n; l++) { /* the load is the newest */
+		j.inputs = atomic_load(&t->db->current)->version->levels[l].tables;
+		j.inputs_n = j.inputs_upper_n = atomic_load(&t->db->current)->version->levels[l].n;
+		j.input_level = l;
+	}
 	j.output_level = 3; /* where nothing else can be in the way */
 	begun = job_begin(t->db, &j);
 	mutex_unlock(&t->db->lock);

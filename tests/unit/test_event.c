@@ -96,7 +96,7 @@ static void test_all(void **state)
 	put(t, "a", "2");
 	assert_ok(lsm_flush(t->db));
 	assert_ok(lsm_compact_range(t->db, S(""), S("")));
-	says("\ncompact reason=asked from=0 to=1 tables=");
+	says("\ncompact reason=asked from=0 to=6 tables=");
 	says(" entries_dropped=");
 	for (uint64_t i = 0; stats_of(t).flushes < 4; i++)
 		put_bytes(t, key_n(i), i, 1000);
@@ -133,7 +133,7 @@ static void test_move(void **state)
 	start(t, LSM_LOG_ALL);
 	put(t, "a", "1");
 	assert_ok(lsm_flush(t->db));
-	await("\nmove reason=level0 from=0 to=1 tables=1+0 bytes=");
+	await("\nmove reason=level0 from=0 to=6 tables=1+0 bytes=");
 	for (int i = 0; i < 600; i++)
 		put_bytes(t, key_n((uint64_t)i), 1, 10000);
 	await("\nflush reason=large_values ");

@@ -56,10 +56,109 @@ static const char *manual(const struct version *v, unsigned level, unsigned deep
 	const char *text;
 	bool found = true;
 
-	OK(pick_manual(v, level, deepest, K(begin), K(end), &j, &found, ret_busy));
+	OK(pick_manual(v, &options, level, deepest, K(begin), K(end), &j, &found, ret_busy));
 	text = text_of(&j, found);
 	job_done(&j);
 	return text;
+}
+
+static struct shape shape(const struct version *v)
+{
+	struct shape s;
+
+	shape_of(v, &options, &s);
+	return s;
+}
+
+/* Sizes come from the largest level; what is too small to be worth a level stays empty. */
+static void test_shape(void **state)
+{
+	struct version *v = empty();
+	struct shape s = shape(v);
+
+	assert_int_equal(s.base, 6);
+	assert_int_equal(s.l0_output, 6);
+	v = version_with(v, 6, meta_new(*state, 1, "a", "b", 1, 1000));
+	assert_int_equal(shape(v).base, 6); /* no larger than level_base_bytes */
+	v = version_with(v, 6, meta_new(*state, 2, "c", "d", 1, 9000));
+	s = shape(v);
+	assert_int_equal(s.base, 5);
+	assert_int_equal(s.l0_output, 5);
+	assert_int_equal(s.targets[4], 0);
+	assert_int_equal(s.targets[5], 1000);
+	v = version_with(v, 6, meta_new(*state, 3, "e", "f", 1, 490000));
+	s = shape(v);
+	assert_int_equal(s.base, 3);
+	assert_int_equal(s.targets[3], 500);
+	assert_int_equal(s.targets[4], 5000);
+	assert_int_equal(s.targets[5], 50000);
+	version_unref(v);
+}
+
+/* A level in use is kept while the store is larger than half of what asks for it. */
+static void test_shape_shrinks(void **state)
+{
+	struct version *v = version_with(empty(), 6, meta_new(*state, 1, "a", "b", 1, 600));
+
+	v = version_with(v, 5, meta_new(*state, 2, "c", "d", 2, 50));
+	assert_int_equal(shape(v).base, 5);
+	assert_string_equal(pick(v, NULL, 0), "");
+	version_unref(v);
+	v = version_with(empty(), 6, meta_new(*state, 1, "a", "b", 1, 400));
+	v = version_with(v, 5, meta_new(*state, 2, "a", "d", 2, 50));
+	assert_int_equal(shape(v).base, 6);
+	assert_int_equal(shape(v).l0_output, 5); /* not past what is newer than the last level */
+	assert_string_equal(pick(v, NULL, 0), "5>6 2+1");
+	version_unref(v);
+}
+
+/* The version after the job's tables have gone down, as they are. */
+static struct version *moved(struct version *v, const struct job *j)
+{
+	struct version *next = NULL;
+	struct edit e = { 0 };
+
+	for (size_t i = 0; i < j->inputs_n; i++) {
+		OK(edit_remove(&e, j->input_level, j->inputs[i]->number));
+		OK(edit_add(&e, j->output_level, j->inputs[i]));
+	}
+	OK(version_apply(v, &e, "test", &next));
+	edit_done(&e);
+	version_unref(v);
+	return next;
+}
+
+/* A tree of fixed level sizes (levels 1 to 3, as older stores have them) comes into shape by moves alone. */
+static void test_old_shape_moves_down(void **state)
+{
+	struct version *v = empty();
+	uint64_t number = 1;
+	unsigned moves = 0;
+	char key[8];
+
+	for (unsigned level = 1; level <= 3; level++)
+		for (int i = 0; i < (level == 1 ? 2 : level == 2 ? 20 : 70); i++, number++) {
+			snprintf(key, sizeof(key), "%c%02d", "cba"[level - 1], i);
+			v = version_with(v, level, meta_new(*state, number, key, key, 4 - level, 500));
+		}
+	assert_int_equal(shape(v).l0_output, 1);
+	for (;; moves++) {
+		struct job j = { 0 };
+		bool found = false;
+
+		OK(pick_job(v, &options, NULL, 0, &j, &found));
+		if (!found)
+			break;
+		assert_true(j.move);
+		v = moved(v, &j);
+		job_done(&j);
+		assert_true(moves < 1000);
+	}
+	for (unsigned level = 1; level < shape(v).base; level++)
+		assert_int_equal(v->levels[level].n, 0);
+	assert_true(v->levels[6].bytes >= 35000);
+	assert_true(v->levels[5].bytes <= shape(v).targets[5]);
+	version_unref(v);
 }
 
 static void test_level0(void **state)
@@ -67,16 +166,29 @@ static void test_level0(void **state)
 	struct version *v = empty();
 
 	assert_string_equal(pick(v, NULL, 0), "");
-	v = version_with(v, 1, meta_new(*state, 1, "c", "e", 1, 10));
-	v = version_with(v, 1, meta_new(*state, 2, "x", "z", 1, 10));
+	v = version_with(v, 6, meta_new(*state, 1, "c", "e", 1, 10));
+	v = version_with(v, 6, meta_new(*state, 2, "x", "z", 1, 10));
 	for (uint64_t i = 0; i < 3; i++)
 		v = version_with(v, 0, meta_new(*state, 10 + i, "a", "f", 10 + i, 10));
 	assert_string_equal(pick(v, NULL, 0), ""); /* one table short of l0_tables */
 	v = version_with(v, 0, meta_new(*state, 13, "b", "g", 13, 10));
-	assert_string_equal(pick(v, NULL, 0), "0>1 13,12,11,10+1");
-	v->levels[1].tables[0]->busy = true;
+	assert_string_equal(pick(v, NULL, 0), "0>6 13,12,11,10+1");
+	v->levels[6].tables[0]->busy = true;
 	assert_string_equal(pick(v, NULL, 0), "");
-	v->levels[1].tables[0]->busy = false;
+	v->levels[6].tables[0]->busy = false;
+	version_unref(v);
+}
+
+/* Level 0 goes first when it is due, though the level below it is beyond its target: it gets more anyway. */
+static void test_level0_first(void **state)
+{
+	struct version *v = version_with(empty(), 6, meta_new(*state, 1, "a", "z", 1, 4000));
+
+	v = version_with(v, 5, meta_new(*state, 2, "a", "m", 2, 500));
+	assert_string_equal(pick(v, NULL, 0), "5>6 2+1");
+	for (uint64_t i = 0; i < 4; i++)
+		v = version_with(v, 0, meta_new(*state, 10 + i, "c", "d", 10 + i, 400));
+	assert_string_equal(pick(v, NULL, 0), "0>5 13,12,11,10+2");
 	version_unref(v);
 }
 
@@ -88,11 +200,11 @@ static void test_move_level0(void **state)
 	v = version_with(v, 0, meta_new(*state, 2, "c", "d", 2, 10));
 	assert_string_equal(pick(v, NULL, 0), ""); /* they meet */
 	v = version_with(v, 0, meta_new(*state, 3, "k", "m", 3, 10));
-	assert_string_equal(pick(v, NULL, 0), "move 0>1 3");
+	assert_string_equal(pick(v, NULL, 0), "move 0>6 3");
 	v->levels[0].tables[2]->busy = true;
 	assert_string_equal(pick(v, NULL, 0), "");
 	v->levels[0].tables[2]->busy = false;
-	v = version_with(v, 1, meta_new(*state, 4, "l", "l", 0, 10));
+	v = version_with(v, 6, meta_new(*state, 4, "l", "l", 0, 10));
 	assert_string_equal(pick(v, NULL, 0), "");
 	version_unref(v);
 }
@@ -100,20 +212,18 @@ static void test_move_level0(void **state)
 /* Of a level that is too large, the table goes whose move rewrites the least. */
 static void test_size(void **state)
 {
-	struct version *v = version_with(empty(), 1, meta_new(*state, 1, "a", "b", 1, 600));
+	struct version *v = version_with(empty(), 5, meta_new(*state, 1, "a", "b", 1, 600));
 
-	v = version_with(v, 1, meta_new(*state, 2, "c", "d", 1, 600));
-	v = version_with(v, 2, meta_new(*state, 3, "a", "b", 1, 500));
-	v = version_with(v, 2, meta_new(*state, 4, "d", "f", 1, 50));
-	assert_string_equal(pick(v, NULL, 0), "1>2 2+4");
-	v->levels[2].tables[1]->busy = true;
-	assert_string_equal(pick(v, NULL, 0), "1>2 1+3");
-	v->levels[2].tables[1]->busy = false;
-	v = version_with(v, 1, meta_new(*state, 5, "x", "y", 1, 10));
-	assert_string_equal(pick(v, NULL, 0), "move 1>2 5");
+	v = version_with(v, 5, meta_new(*state, 2, "c", "d", 1, 600));
+	v = version_with(v, 6, meta_new(*state, 3, "a", "b", 1, 5000));
+	v = version_with(v, 6, meta_new(*state, 4, "d", "f", 1, 50));
+	assert_string_equal(pick(v, NULL, 0), "5>6 2+4");
+	v->levels[6].tables[1]->busy = true;
+	assert_string_equal(pick(v, NULL, 0), "5>6 1+3");
+	v->levels[6].tables[1]->busy = false;
+	v = version_with(v, 5, meta_new(*state, 5, "x", "y", 1, 10));
+	assert_string_equal(pick(v, NULL, 0), "move 5>6 5");
 	version_unref(v);
-	assert_int_equal(level_target_bytes(&options, 1), 1000);
-	assert_int_equal(level_target_bytes(&options, 3), 100000);
 }
 
 static void test_tombstones(void **state)
@@ -122,12 +232,13 @@ static void test_tombstones(void **state)
 	struct version *v = empty();
 
 	m->props.range_deletes = 1;
-	v = version_with(v, 1, m);
+	v = version_with(v, 4, m);
+	v = version_with(v, 6, meta_new(*state, 4, "q", "r", 1, 30000));
 	assert_string_equal(pick(v, NULL, 0), ""); /* nothing below that it could free */
-	v = version_with(v, 3, meta_new(*state, 2, "d", "e", 1, 100));
-	assert_string_equal(pick(v, NULL, 0), "move 1>2 1");
-	v = version_with(v, 2, meta_new(*state, 3, "a", "c", 1, 100));
-	assert_string_equal(pick(v, NULL, 0), "1>2 1+3");
+	v = version_with(v, 6, meta_new(*state, 2, "d", "e", 1, 100));
+	assert_string_equal(pick(v, NULL, 0), "move 4>5 1");
+	v = version_with(v, 5, meta_new(*state, 3, "a", "c", 1, 100));
+	assert_string_equal(pick(v, NULL, 0), "4>5 1+3");
 	version_unref(v);
 }
 
@@ -145,17 +256,18 @@ static struct table_meta *meta_blobs(void *state, uint64_t number, const char *s
 /* What new pointers hide of large values becomes known as garbage when their small tables go down. */
 static void test_overwritten(void **state)
 {
-	struct version *v = version_with(empty(), 2, meta_blobs(*state, 1, "a", "m", 7, 1000000));
+	struct version *v = version_with(empty(), 6, meta_blobs(*state, 1, "a", "m", 7, 1000000));
 
-	v = version_with(v, 1, meta_blobs(*state, 2, "n", "z", 8, 900000));
+	v = version_with(v, 6, meta_new(*state, 9, "zz", "zz", 0, 9000)); /* so that level 5 may hold something */
+	v = version_with(v, 5, meta_blobs(*state, 2, "n", "z", 8, 900000));
 	assert_string_equal(pick(v, NULL, 0), ""); /* the two don't meet */
-	v = version_with(v, 1, meta_blobs(*state, 3, "c", "d", 9, 30000));
+	v = version_with(v, 5, meta_blobs(*state, 3, "c", "d", 9, 30000));
 	assert_string_equal(pick(v, NULL, 0), ""); /* too little of all */
-	v = version_with(v, 1, meta_blobs(*state, 4, "e", "f", 10, 50000));
-	assert_string_equal(pick(v, NULL, 0), "1>2 4+1");
-	v->levels[2].tables[0]->busy = true;
+	v = version_with(v, 5, meta_blobs(*state, 4, "e", "f", 10, 50000));
+	assert_string_equal(pick(v, NULL, 0), "5>6 4+1");
+	v->levels[6].tables[0]->busy = true;
 	assert_string_equal(pick(v, NULL, 0), "");
-	v->levels[2].tables[0]->busy = false;
+	v->levels[6].tables[0]->busy = false;
 	version_unref(v);
 
 	/* Tables of level 0 hide one another. */
@@ -163,7 +275,7 @@ static void test_overwritten(void **state)
 	v = version_with(v, 0, meta_blobs(*state, 6, "b", "d", 8, 20000));
 	assert_string_equal(pick(v, NULL, 0), "");
 	v = version_with(v, 0, meta_blobs(*state, 7, "b", "d", 9, 20000));
-	assert_string_equal(pick(v, NULL, 0), "0>1 7,6,5");
+	assert_string_equal(pick(v, NULL, 0), "0>6 7,6,5");
 	/* Rewriting much to free little is no use. */
 	v->levels[0].tables[0]->props.file_bytes = 10000;
 	assert_string_equal(pick(v, NULL, 0), "");
@@ -182,13 +294,14 @@ static void test_garbage(void **state)
 	assert_false(segment_is_garbage(&options, &segments[0]));
 	assert_true(segment_is_garbage(&options, &segments[1]));
 	assert_false(segment_is_garbage(&options, &segments[2])); /* all alive: the rest is headers */
-	v = version_with(v, 1, m[0]);
-	v = version_with(v, 1, m[1]);
-	v = version_with(v, 2, m[2]);
+	v = version_with(v, 5, m[0]);
+	v = version_with(v, 5, m[1]);
+	v = version_with(v, 6, m[2]);
+	v = version_with(v, 6, meta_new(*state, 9, "q", "r", 1, 9000));
 	assert_string_equal(pick(v, segments, 1), "");
-	assert_string_equal(pick(v, segments, 3), "2>2 3"); /* the one with most of it */
+	assert_string_equal(pick(v, segments, 3), "6>6 3"); /* the one with most of it */
 	m[2]->busy = true;
-	assert_string_equal(pick(v, segments, 3), "1>1 2");
+	assert_string_equal(pick(v, segments, 3), "5>5 2");
 	m[2]->busy = false;
 	version_unref(v);
 }
@@ -272,7 +385,9 @@ static void test_debt(void **state)
 		v = version_with(v, 0, meta_new(*state, 1 + i, "a", "b", 1 + i, 10));
 	assert_true(picker_debt(v, &options) > 0.99 && picker_debt(v, &options) < 1.01);
 	version_unref(v);
-	v = version_with(empty(), 1, meta_new(*state, 50, "a", "b", 1, 37000)); /* 36 bases too much */
+	v = version_with(empty(), 5, meta_new(*state, 50, "a", "b", 1, 40000));
+	assert_true(picker_debt(v, &options) == 0);                       /* it only has to be moved */
+	v = version_with(v, 6, meta_new(*state, 51, "a", "b", 0, 40000)); /* 36 bases too much */
 	assert_true(picker_debt(v, &options) > 0.49 && picker_debt(v, &options) < 0.51);
 	version_unref(v);
 }
@@ -281,9 +396,20 @@ int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, tree_setup, tree_teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_level0),  T(test_move_level0),    T(test_size),           T(test_tombstones),
-		T(test_garbage), T(test_garbage_select), T(test_garbage_limits), T(test_overwritten),
-		T(test_manual),  T(test_debt),
+		T(test_shape),
+		T(test_shape_shrinks),
+		T(test_old_shape_moves_down),
+		T(test_level0),
+		T(test_level0_first),
+		T(test_move_level0),
+		T(test_size),
+		T(test_tombstones),
+		T(test_garbage),
+		T(test_garbage_select),
+		T(test_garbage_limits),
+		T(test_overwritten),
+		T(test_manual),
+		T(test_debt),
 	};
 
 	return cmocka_run_group_tests_name("picker", tests, NULL, NULL);
