@@ -11,7 +11,11 @@ struct build {
 
 	struct table_writer *writer; /* of the open output, or NULL */
 	uint64_t number;
-	struct buf lower; /* tombstones of the open output begin here; empty: no bound */
+	struct buf lower;    /* tombstones of the open output begin here; empty: no bound */
+	size_t next_at;      /* tables of the next level before this one end before the key at hand */
+	uint64_t next_bytes; /* of the tables that ended since the open output began */
+
+	uint64_t told_bytes; /* of what was written, to in->wrote */
 
 	struct buf key; /* the last user key seen */
 	bool have_key;
@@ -275,6 +279,35 @@ static int judge(struct build *b, struct lsm_slice user, uint64_t trailer, bool 
 	return LSM_OK;
 }
 
+/*
+ * Does the open output end before this key? One that lies over much of the next level would be dear to move down later;
+ * and from half its size on a table ends where one of the next level ends, so that its move rewrites none by halves.
+ */
+static bool output_ends(struct build *b, struct lsm_slice user)
+{
+	enum { OVERLAP_FACTOR = 10 };
+	const struct build_input *in = b->in;
+	const struct level *next = NULL;
+	uint64_t bytes, max = in->table_bytes_max;
+	bool boundary = false, ends;
+
+	if (in->output_level && in->output_level + 1 < LSM_LEVELS)
+		next = &in->version->levels[in->output_level + 1];
+	for (; next && b->next_at < next->n && table_before_key(next->tables[b->next_at], user); b->next_at++) {
+		b->next_bytes += next->tables[b->next_at]->props.file_bytes;
+		boundary = true;
+	}
+	if (!b->writer) {
+		b->next_bytes = 0;
+		return false;
+	}
+	bytes = table_writer_bytes(b->writer);
+	ends = bytes >= max || (boundary && bytes >= max / 2) || b->next_bytes / OVERLAP_FACTOR >= max;
+	if (ends)
+		b->next_bytes = 0;
+	return ends;
+}
+
 static int add_entry(struct build *b, struct lsm_slice ikey, struct lsm_slice value)
 {
 	struct lsm_slice user = ikey_user(ikey);
@@ -286,7 +319,7 @@ static int add_entry(struct build *b, struct lsm_slice ikey, struct lsm_slice va
 	if (rc || drop)
 		return rc;
 	/* Versions of one key stay in one table. */
-	if (new_key && b->writer && table_writer_bytes(b->writer) >= b->in->table_bytes_max)
+	if (new_key && output_ends(b, user))
 		rc = finish_output(b, user);
 	if (!rc && type == ENTRY_PUT && value.size >= b->in->blob_min_bytes) {
 		rc = move_out(b, value, &value);
@@ -304,6 +337,20 @@ static int add_entry(struct build *b, struct lsm_slice ikey, struct lsm_slice va
 	return rc;
 }
 
+/* Now and then, tells how much was written. */
+static void tell(struct build *b)
+{
+	enum { STEP_BYTES = 512 << 10 };
+	uint64_t bytes = b->out.written_bytes + (b->writer ? table_writer_bytes(b->writer) : 0);
+
+	for (size_t i = 0; i < b->segments_n; i++)
+		bytes += atomic_load_explicit(&b->segments[i]->file_bytes, memory_order_relaxed);
+	if (bytes < b->told_bytes + STEP_BYTES)
+		return;
+	b->in->wrote(b->in->ctx, bytes - b->told_bytes);
+	b->told_bytes = bytes;
+}
+
 static int add_all(struct build *b)
 {
 	struct iter *it = b->in->points;
@@ -314,6 +361,8 @@ static int add_all(struct build *b)
 		if (b->in->stop && atomic_load_explicit(b->in->stop, memory_order_relaxed))
 			return status_set(LSM_BUSY, 0, b->tree->dir, 0, "the store is being closed");
 		rc = add_entry(b, it->key, it->value);
+		if (b->in->wrote && b->out.entries_in % 64 == 0)
+			tell(b);
 	}
 	return rc ? rc : it->status;
 }

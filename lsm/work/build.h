@@ -27,6 +27,8 @@ struct build_input {
 	size_t collect_n;
 	uint64_t (*new_number)(void *ctx); /* gives out a file number */
 	void *ctx;
+	/* Called with what was written since the last call, about each half MiB; may take its time. NULL: not. */
+	void (*wrote)(void *ctx, uint64_t bytes);
 	const atomic_bool *stop; /* when set, the build ends early with LSM_BUSY */
 };
 

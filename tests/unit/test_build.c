@@ -191,6 +191,59 @@ static void test_cut(void **state)
 	edit_done(&e);
 }
 
+static void put_many(struct fixture *f, int n)
+{
+	char key[16];
+
+	for (int i = 0; i < n; i++) {
+		snprintf(key, sizeof(key), "k%04d", i);
+		mem_put(f->mem, key, (uint64_t)i + 10, ENTRY_PUT, "some value or other");
+	}
+}
+
+/* From half its size on, a table ends where one of the next level ends. */
+static void test_cut_along_next_level(void **state)
+{
+	struct fixture *f = *state;
+
+	f->in.table_bytes_max = 12000;
+	f->in.table.block_bytes = 256;
+	f->below = version_with(f->below, 2, meta_new(&f->t, 900, "k0000", "k0099", 1, 10));
+	f->below = version_with(f->below, 2, meta_new(&f->t, 901, "k0100", "k0249", 1, 10));
+	f->below = version_with(f->below, 2, meta_new(&f->t, 902, "k0250", "k0399", 1, 10));
+	put_many(f, 400);
+	OK(run(f));
+	assert_int_equal(f->out.n, 2); /* at k0100 there was less than half a table */
+	assert_true(slice_equal(table_largest(f->out.tables[0]), K("k0249")));
+	assert_true(slice_equal(table_smallest(f->out.tables[1]), K("k0250")));
+}
+
+/* A small table that lies over much of the next level is cut. */
+static void test_cut_by_overlap(void **state)
+{
+	struct fixture *f = *state;
+	char begin[16], end[16];
+
+	f->in.table_bytes_max = 1 << 20;
+	for (int i = 0; i < 40; i++) {
+		snprintf(begin, sizeof(begin), "k%04d", i * 10);
+		snprintf(end, sizeof(end), "k%04d", i * 10 + 9);
+		f->below = version_with(f->below, 2, meta_new(&f->t, 900 + (uint64_t)i, begin, end, 1, 1 << 20));
+	}
+	put_many(f, 400);
+	OK(run(f));
+	assert_int_equal(f->out.n, 4);
+	for (size_t i = 0; i < 4; i++) {
+		snprintf(begin, sizeof(begin), "k%04zu", i * 100);
+		assert_true(slice_equal(table_smallest(f->out.tables[i]), K(begin)));
+	}
+	build_output_done(&f->out, true);
+	f->in.output_level = 0;
+	f->in.table_bytes_max = UINT64_MAX;
+	OK(run(f));
+	assert_int_equal(f->out.n, 1); /* a table of level 0 is never cut */
+}
+
 static void put_large(struct fixture *f, const char *key, uint64_t seq, char fill)
 {
 	char value[3000];
@@ -301,9 +354,8 @@ int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_newest_only), T(test_tombstone_over_something),
-		T(test_snapshots),   T(test_range_tombstones),
-		T(test_cut),         T(test_large_values),
+		T(test_newest_only), T(test_tombstone_over_something), T(test_snapshots),      T(test_range_tombstones),
+		T(test_cut),         T(test_cut_along_next_level),     T(test_cut_by_overlap), T(test_large_values),
 		T(test_failures),
 	};
 
