@@ -127,7 +127,9 @@ struct lsm_options {
 	uint32_t filter_bits;        /* bloom filter bits a key; default 10; UINT32_MAX for none */
 	uint32_t open_tables_max;    /* table files open at once; default 512 */
 	uint32_t threads;            /* background compaction threads beside the flush thread; default 1, at most 16 */
-	/* enum lsm_compression + 1 for each level; 0 means the default: LZ4 above, zstd in the last level. */
+	uint64_t compact_bytes_per_second; /* compactions write no faster; flushes do. Default 0: as fast as they can */
+	/* enum lsm_compression + 1 for each level; 0 means the default: LZ4, but zstd in the last level once it holds 8
+	 * times memory_bytes and more (zstd is smaller, and several times slower to read). */
 	uint8_t level_compression[LSM_LEVELS];
 	/* Called with one line for each event, a word and then key=value, from any thread, never under a lock of the
 	 * library. NULL: no log. */
@@ -150,7 +152,8 @@ LSM_API LSM_CHECK_RESULT int lsm_options_set(struct lsm_options *options, const 
  * frees it with free(). NULL: no memory, or LSM_INVALID as lsm_open() would say. */
 LSM_API char *lsm_options_text(const struct lsm_options *options);
 
-/* The options of an open store, with all that was left at 0 filled in. */
+/* The options of an open store, with all that was left at 0 filled in, but for what 0 says itself: no limit, and the last
+ * level's compression, which depends on its size. */
 LSM_API void lsm_get_options(struct lsm_db *db, struct lsm_options *ret);
 
 /*
@@ -442,7 +445,7 @@ struct lsm_stats {
 	uint64_t flush_bytes_written, compact_bytes_read, compact_bytes_written;
 	uint64_t syncs_asked, syncs_done; /* callers that wanted durability; fdatasync rounds that gave it */
 	uint64_t flushes, compactions, trivial_moves;
-	uint64_t delays, delay_us; /* writes held back, and for how long in all */
+	uint64_t delays, delay_us, delay_us_max; /* writes held back; for how long in all, and at most */
 	uint64_t block_cache_hits, block_cache_misses;
 	uint64_t filter_useful, filter_false; /* filters that spared a table; that did not though the key was absent */
 	uint64_t memory_bytes;                /* g: charged to the budget now */

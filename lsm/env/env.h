@@ -75,6 +75,9 @@ struct env_ops {
 	int (*thread_start)(struct env *e, const char *name, void (*fn)(void *ctx), void *ctx,
 			    struct env_thread **ret_thread);
 	void (*thread_join)(struct env *e, struct env_thread *thread);
+	/* The calling thread's nice value grows by `nice`: where processors are scarce, others come first. It can't be
+	 * taken back. A hint. */
+	void (*thread_nice)(struct env *e, int nice);
 };
 
 struct env {

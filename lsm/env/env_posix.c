@@ -14,6 +14,7 @@
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -566,6 +567,15 @@ static void posix_thread_join(struct env *e, struct env_thread *thread)
 	free(thread);
 }
 
+/* On Linux a thread has a nice value of its own. */
+static void posix_thread_nice(struct env *e, int nice)
+{
+	id_t self = (id_t)gettid();
+
+	(void)e;
+	(void)setpriority(PRIO_PROCESS, self, getpriority(PRIO_PROCESS, self) + nice);
+}
+
 static const struct env_ops posix_ops = {
 	.open = posix_open,
 	.unlink = posix_unlink,
@@ -583,6 +593,7 @@ static const struct env_ops posix_ops = {
 	.sleep_us = posix_sleep_us,
 	.thread_start = posix_thread_start,
 	.thread_join = posix_thread_join,
+	.thread_nice = posix_thread_nice,
 };
 
 struct env *env_posix(void)

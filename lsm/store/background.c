@@ -4,29 +4,6 @@
 #include "lsm/store/event.h"
 #include "lsm/tree/merge_iter.h"
 
-/* ---- what flush and compaction have in common ---- */
-
-static void fill_input(struct lsm_db *db, struct build_input *in, unsigned level)
-{
-	in->output_level = level;
-	in->table.block_bytes = db->options.block_bytes;
-	in->table.filter_bits = db->options.filter_bits;
-	in->table.compression = (enum lsm_compression)(db->options.level_compression[level] - 1);
-	in->blob_min_bytes = db->options.blob_min_bytes;
-	in->blob_segment_bytes = atomic_load(&db->segment_bytes);
-	in->new_number = new_number;
-	in->ctx = db;
-}
-
-static int edit_add_outputs(struct edit *e, const struct build_output *out, unsigned level)
-{
-	int rc = LSM_OK;
-
-	for (size_t i = 0; !rc && i < out->n; i++)
-		rc = edit_add(e, level, out->tables[i]);
-	return rc;
-}
-
 static void log_failure(struct lsm_db *db, const char *what, int rc)
 {
 	if (rc && !atomic_load(&db->closing))
@@ -35,15 +12,20 @@ static void log_failure(struct lsm_db *db, const char *what, int rc)
 
 /* ---- flush ---- */
 
-static int add_dels(void *ctx, const struct range_dels *dels)
+/* Writers go on during a flush and need log segments: a spare that they would have to make themselves is a long wait. */
+static void flush_wrote(void *ctx, uint64_t bytes)
 {
-	return del_list_add(ctx, dels, slice_of(NULL, 0), slice_of(NULL, 0));
+	struct lsm_db *db = ctx;
+
+	(void)bytes;
+	if (wal_wants_spare(db->wal))
+		(void)wal_prepare(db->wal); /* writers meet the same error, and report it */
 }
 
 /* Writes one memtable as a table of level 0. */
 static int flush_memtable(struct lsm_db *db, struct superversion *sv, struct memtable *m)
 {
-	struct build_input in = { .version = sv->version, .table_bytes_max = UINT64_MAX };
+	struct build_input in = { .table_bytes_max = UINT64_MAX, .wrote = flush_wrote };
 	struct build_output out = { 0 };
 	struct iter *points = NULL;
 	struct del_list dels;
@@ -53,10 +35,10 @@ static int flush_memtable(struct lsm_db *db, struct superversion *sv, struct mem
 
 	db->flush_start_ns = env_now_ns(db->env);
 	del_list_init(&dels);
-	fill_input(db, &in, 0);
+	job_fill_input(db, &in, sv->version, 0);
 	rc = memtable_iter_new(m, &points);
 	if (!rc)
-		rc = memtable_each_range_dels(m, add_dels, &dels);
+		rc = memtable_each_range_dels(m, job_add_dels, &dels);
 	if (!rc)
 		rc = snapshots_list(db, &snapshots, &in.snapshots_n);
 	if (rc)
@@ -70,7 +52,7 @@ static int flush_memtable(struct lsm_db *db, struct superversion *sv, struct mem
 	if (!rc)
 		rc = direct_sync(db, true);
 	if (!rc)
-		rc = edit_add_outputs(&e, &out, 0);
+		rc = job_add_outputs(&e, &out, 0);
 	if (!rc) {
 		count(db->flush_bytes_written, out.written_bytes);
 		rc = install(db, &e, 1);
@@ -150,6 +132,7 @@ static int flush_once(struct lsm_db *db)
 	struct superversion *sv = superversion_get(db);
 	int rc = LSM_OK;
 
+	flush_begins(db);
 	if (sv->imm_n)
 		rc = flush_memtable(db, sv, sv->imm[sv->imm_n - 1]);
 	log_failure(db, "flush", rc);
@@ -160,6 +143,7 @@ static int flush_once(struct lsm_db *db)
 		db->flush_failure.code = LSM_OK;
 	cond_broadcast(&db->change);
 	mutex_unlock(&db->lock);
+	flush_ended(db, !rc);
 	superversion_unref(sv);
 	superversion_collect(db);
 	return rc;
@@ -197,242 +181,9 @@ static void flush_thread(void *ctx)
 
 /* ---- compaction ---- */
 
-struct infos {
-	struct segment_info *list;
-	size_t n, capacity;
-};
-
-static void add_info(void *ctx, uint64_t number, uint64_t file_bytes, uint64_t live_bytes)
-{
-	struct infos *s = ctx;
-
-	/* More segments than were counted a moment ago: they will be seen next time. */
-	if (s->n < s->capacity)
-		s->list[s->n++] = (struct segment_info){ number, file_bytes, live_bytes };
-}
-
-int segment_infos(struct lsm_db *db, struct segment_info **ret, size_t *ret_n)
-{
-	struct segments_stats stats;
-	struct infos s = { 0 };
-
-	segments_get_stats(db->segments, &stats);
-	s.capacity = stats.count + 8;
-	s.list = malloc(s.capacity * sizeof(*s.list));
-	if (!s.list)
-		return status_no_memory(s.capacity * sizeof(*s.list));
-	segments_each_sealed(db->segments, add_info, &s);
-	*ret = s.list;
-	*ret_n = garbage_select(&db->picker, s.list, s.n, atomic_load(&db->collect_all) > 0);
-	return LSM_OK;
-}
-
-bool job_begin(struct lsm_db *db, const struct job *j)
-{
-	struct running_job *free_slot = NULL;
-	struct lsm_slice begin, end;
-
-	if (db->loading)
-		return false;
-	job_range(j, &begin, &end);
-	for (size_t i = 0; i < JOBS_MAX; i++) {
-		struct running_job *r = &db->running[i];
-
-		if (!r->used)
-			free_slot = r;
-		/* The outputs of two jobs into one level must not overlap, even in the gaps between their inputs. */
-		else if (r->output_level == j->output_level && slice_compare(begin, r->end) <= 0 &&
-			 slice_compare(r->begin, end) <= 0)
-			return false;
-	}
-	if (!free_slot)
-		return false;
-	*free_slot = (struct running_job){ true, j->output_level, begin, end };
-	for (size_t i = 0; i < j->inputs_n; i++)
-		j->inputs[i]->busy = true;
-	db->jobs_running++;
-	return true;
-}
-
-void job_end(struct lsm_db *db, const struct job *j, bool damaged)
-{
-	struct lsm_slice begin, end;
-
-	job_range(j, &begin, &end);
-	mutex_lock(&db->lock);
-	for (size_t i = 0; i < JOBS_MAX; i++) {
-		if (db->running[i].used && db->running[i].begin.data == begin.data &&
-		    db->running[i].output_level == j->output_level)
-			db->running[i].used = false;
-	}
-	for (size_t i = 0; i < j->inputs_n; i++)
-		j->inputs[i]->busy = damaged;
-	db->jobs_running--;
-	cond_broadcast(&db->change);
-	cond_broadcast(&db->work);
-	mutex_unlock(&db->lock);
-}
-
-static int collect_list(struct lsm_db *db, uint64_t **ret, size_t *ret_n)
-{
-	struct segment_info *infos = NULL;
-	uint64_t *list;
-	size_t n = 0, kept = 0;
-	int rc = segment_infos(db, &infos, &n);
-
-	if (rc)
-		return rc;
-	list = malloc((n + 1) * sizeof(*list));
-	if (!list)
-		rc = status_no_memory((n + 1) * sizeof(*list));
-	for (size_t i = 0; list && i < n; i++) {
-		if (segment_is_garbage(&db->picker, &infos[i]))
-			list[kept++] = infos[i].number;
-	}
-	free(infos);
-	if (rc)
-		return rc;
-	/* Ascending, for the search. */
-	for (size_t i = 1; i < kept; i++) {
-		uint64_t v = list[i];
-		size_t k = i;
-
-		for (; k > 0 && list[k - 1] > v; k--)
-			list[k] = list[k - 1];
-		list[k] = v;
-	}
-	*ret = list;
-	*ret_n = kept;
-	return LSM_OK;
-}
-
-/* The merge of a job's inputs and all their range tombstones. */
-static int open_inputs(struct lsm_db *db, const struct job *j, struct iter **ret_points, struct del_list *dels)
-{
-	struct merge_child *children = calloc(j->inputs_n, sizeof(*children));
-	size_t n = 0;
-	int rc = children ? LSM_OK : status_no_memory(j->inputs_n * sizeof(*children));
-
-	for (size_t i = 0; !rc && i < j->inputs_n; i++) {
-		struct table_pin pin = { 0 };
-
-		if (j->inputs[i]->props.range_deletes) {
-			rc = table_cache_get(db->tables, j->inputs[i]->number, &pin);
-			if (!rc && table_range_dels(pin.table))
-				rc = add_dels(dels, table_range_dels(pin.table));
-			table_cache_release(db->tables, &pin);
-		}
-		/* Tables of level 0 overlap; those of the output level follow one another. */
-		if (!rc && (j->input_level == 0 && i < j->inputs_upper_n)) {
-			rc = level_iter_new(&db->tree, &j->inputs[i], 1, true, &children[n].it);
-			n += !rc;
-		}
-	}
-	if (!rc && j->input_level > 0) {
-		rc = level_iter_new(&db->tree, j->inputs, j->inputs_upper_n, true, &children[n].it);
-		n += !rc;
-	}
-	if (!rc && j->inputs_n > j->inputs_upper_n) {
-		rc = level_iter_new(&db->tree, j->inputs + j->inputs_upper_n, j->inputs_n - j->inputs_upper_n, true,
-				    &children[n].it);
-		n += !rc;
-	}
-	if (rc) {
-		for (size_t i = 0; i < n; i++)
-			iter_free(children[i].it);
-	} else {
-		rc = merge_iter_new(children, n, ret_points);
-	}
-	free(children);
-	return rc;
-}
-
-static int edit_of_job(const struct job *j, const struct build_output *out, struct edit *e)
-{
-	int rc = LSM_OK;
-
-	for (size_t i = 0; !rc && i < j->inputs_n; i++)
-		rc = edit_remove(e, i < j->inputs_upper_n ? j->input_level : j->output_level, j->inputs[i]->number);
-	if (!rc && j->move)
-		rc = edit_add(e, j->output_level, j->inputs[0]);
-	return rc ? rc : edit_add_outputs(e, out, j->output_level);
-}
-
-static int job_build(struct lsm_db *db, const struct job *j, struct version *version, struct build_output *out)
-{
-	struct build_input in = { .version = version,
-				  .table_bytes_max = db->options.table_bytes,
-				  .stop = &db->closing };
-	struct iter *points = NULL;
-	struct del_list dels;
-	uint64_t *snapshots = NULL, *garbage = NULL;
-	int rc;
-
-	del_list_init(&dels);
-	fill_input(db, &in, j->output_level);
-	/* Rewritten in place, a table stays one: two of level 0 could not be told apart by age. */
-	if (j->input_level == j->output_level)
-		in.table_bytes_max = UINT64_MAX;
-	rc = snapshots_list(db, &snapshots, &in.snapshots_n);
-	if (!rc)
-		rc = collect_list(db, &garbage, &in.collect_n);
-	if (!rc)
-		rc = open_inputs(db, j, &points, &dels);
-	if (!rc) {
-		in.points = points;
-		in.dels = dels.dels;
-		in.dels_n = dels.n;
-		in.snapshots = snapshots;
-		in.collect = garbage;
-		rc = build_tables(&db->tree, &in, out);
-	}
-	iter_free(points);
-	del_list_done(&dels);
-	free(snapshots);
-	free(garbage);
-	return rc;
-}
-
-static void count_job(struct lsm_db *db, const struct job *j, const struct build_output *out)
-{
-	uint64_t read = 0;
-
-	if (j->move) {
-		count(db->trivial_moves, 1);
-		return;
-	}
-	for (size_t i = 0; i < j->inputs_n; i++)
-		read += j->inputs[i]->props.file_bytes;
-	count(db->compactions, 1);
-	count(db->compact_bytes_read, read);
-	count(db->compact_bytes_written, out->written_bytes);
-	count(db->level_read[j->output_level], read);
-	count(db->level_written[j->output_level], out->written_bytes);
-}
-
-int job_run(struct lsm_db *db, struct job *j, struct version *version)
-{
-	struct build_output out = { 0 };
-	struct edit e = { 0 };
-	uint64_t start = env_now_ns(db->env);
-	int rc = LSM_OK;
-
-	if (!j->move)
-		rc = job_build(db, j, version, &out);
-	if (!rc)
-		rc = edit_of_job(j, &out, &e);
-	if (!rc)
-		rc = install(db, &e, 0);
-	if (!rc)
-		count_job(db, j, &out);
-	if (!rc && !j->move)
-		observe_since(db, LSM_HISTOGRAM_COMPACTION, start);
-	if (!rc)
-		event_job(db, j, &out, start);
-	edit_done(&e);
-	build_output_done(&out, rc && !atomic_load(&db->failed));
-	return rc;
-}
+/* Writers and readers, and the flush, come first where processors are scarce; what that leaves undone is debt, which
+ * slows the writers down. */
+enum { COMPACT_NICE = 10 };
 
 /* Picks and runs one job. False when there is none to do now. */
 static bool compact_once(struct lsm_db *db)
@@ -472,6 +223,7 @@ static void compact_thread(void *ctx)
 {
 	struct lsm_db *db = ctx;
 
+	db->env->ops->thread_nice(db->env, COMPACT_NICE);
 	while (!atomic_load(&db->closing)) {
 		bool more = !atomic_load(&db->failed) && compact_once(db);
 

@@ -115,33 +115,40 @@ struct lsm_db {
 	struct running_job running[JOBS_MAX];
 	unsigned jobs_running;
 	bool loading;                   /* a load is choosing its levels: no job may begin */
+	uint64_t flush_started_us;      /* 0: none is running */
+	uint64_t flush_us;              /* what one takes, on average */
 	struct lsm_error failure;       /* why the store is read-only, once `failed` is set */
 	struct lsm_error flush_failure; /* the last flush's error; code 0 after a success */
 
 	atomic_bool failed;
 	atomic_bool closing;
 	_Atomic uint64_t next_number;
-	_Atomic uint64_t delay_ps_per_byte; /* back-pressure now: picoseconds that a written byte costs */
-	_Atomic int64_t charged_bytes;      /* of memtables, in the cache's budget */
+	_Atomic uint64_t delay_ps_per_byte; /* back-pressure of the tree now: picoseconds that a written byte costs */
+	/* The line of memtables is full; when the flush will probably end. 0: it isn't. */
+	_Atomic uint64_t flush_due_us;
+	_Atomic uint64_t mem_left_bytes;  /* until the memtable is switched; commit to change it */
+	_Atomic uint64_t pace_ns;         /* the writers' clock (pace.c) */
+	_Atomic uint64_t compact_pace_us; /* what compactions have written is paid for up to here */
+	_Atomic int64_t charged_bytes;    /* of memtables, in the cache's budget */
 	_Atomic uint64_t hold_bytes, hold_bytes_max, segment_bytes, large_delay_ps; /* see garbage_limits() */
 	_Atomic unsigned collect_all; /* lsm_compact_range() calls: segments are collected without need */
 
 	/* For the log; see event.h. */
 	bool ending; /* lsm_close() has begun */
 	struct {
-		uint64_t first_segment; /* of a memtable that was switched */
-		unsigned reason;        /* enum flush_reason */
-	} switched[MEMTABLES_MAX];      /* the newest first; tree lock */
+		uint64_t first_segment;            /* of a memtable that was switched */
+		unsigned reason;                   /* enum flush_reason */
+	} switched[MEMTABLES_MAX];                 /* the newest first; tree lock */
 	_Atomic uint64_t room_waits, room_wait_us; /* writers that waited for a flush */
 	_Atomic uint64_t manifest_begun;           /* number of the last manifest that was begun */
-	uint64_t flush_start_ns; /* of the flush that is going on; the flush thread's */
+	uint64_t flush_start_ns;                   /* of the flush that is going on; the flush thread's */
 
 	struct env_thread *threads[17];
 	unsigned threads_n;
 
 	struct read_counters reads[EPOCH_SLOTS]; /* by epoch slot, so that readers don't share a line */
 	_Atomic uint64_t writes, operations, user_bytes, syncs_asked, syncs_done, flushes, compactions, trivial_moves,
-		delays, delay_us, loads, load_bytes_written, flush_bytes_written, compact_bytes_read,
+		delays, delay_us, delay_us_max, loads, load_bytes_written, flush_bytes_written, compact_bytes_read,
 		compact_bytes_written;
 	_Atomic uint64_t level_read[LSM_LEVELS], level_written[LSM_LEVELS];
 	struct histogram histograms[LSM_HISTOGRAMS];
@@ -149,8 +156,9 @@ struct lsm_db {
 
 #define count(counter, n) atomic_fetch_add_explicit(&(counter), (n), memory_order_relaxed)
 /* Of a counter that nobody else changes: an epoch slot's owner, inside. */
-#define count_own(counter) \
-	atomic_store_explicit(&(counter), atomic_load_explicit(&(counter), memory_order_relaxed) + 1, memory_order_relaxed)
+#define count_own(counter)                                                                            \
+	atomic_store_explicit(&(counter), atomic_load_explicit(&(counter), memory_order_relaxed) + 1, \
+			      memory_order_relaxed)
 #define counted(counter) atomic_load_explicit(&(counter), memory_order_relaxed)
 
 /* histograms.c */
@@ -181,7 +189,7 @@ static inline void sample_end(struct lsm_db *db, enum lsm_histogram which, uint6
 		observe_since(db, which, start_ns);
 }
 
-/* A write had to wait for a flush since `start_ns`. */
+/* A write has waited, or slowed down, for a flush since `start_ns`. */
 void note_room_wait(struct lsm_db *db, uint64_t start_ns);
 
 /* event.c */
@@ -227,8 +235,18 @@ int db_fail(struct lsm_db *db);
 int memtable_switch(struct lsm_db *db, bool now);
 /* Adds the operations of a record to a memtable. Holds the blob segments that they refer to. */
 int memtable_apply(struct lsm_db *db, struct memtable *m, uint64_t sequence, struct batch_reader *ops);
-/* Recomputes the back-pressure; tree lock. */
+
+/* pace.c: recomputes the back-pressure; tree lock. */
 void delay_update(struct lsm_db *db, const struct superversion *sv);
+/* Holds a writer of so many bytes back, by 50 ms at most. Without locks. */
+void delay(struct lsm_db *db, uint64_t bytes);
+/* Counts a wait. */
+void delay_count(struct lsm_db *db, uint64_t us);
+/* Around each flush: its time tells when the next one will be done. */
+void flush_begins(struct lsm_db *db);
+void flush_ended(struct lsm_db *db, bool done);
+/* Holds a compaction that has written so many bytes back, to compact_bytes_per_second. Without locks. */
+void compact_pace(struct lsm_db *db, uint64_t bytes);
 
 /* Refers to (a part of) a stored value, which the caller keeps alive until now. */
 int batch_put_pointer(struct lsm_batch *batch, struct lsm_slice key, const struct blob_ptr *ptr);
@@ -253,6 +271,14 @@ int flush_wait(struct lsm_db *db, uint64_t first_segment);
 /* background.c */
 int background_start(struct lsm_db *db);
 void background_stop(struct lsm_db *db);
+
+/* jobs.c: what a flush or a compaction into `level` gets besides its entries. */
+void job_fill_input(struct lsm_db *db, struct build_input *in, const struct version *version, unsigned level);
+/* How tables of a level that holds so many bytes are compressed. */
+enum lsm_compression level_compression(const struct lsm_db *db, unsigned level, uint64_t level_bytes);
+int job_add_outputs(struct edit *e, const struct build_output *out, unsigned level);
+/* For the walks over range tombstones: adds them to a struct del_list, `ctx`. */
+int job_add_dels(void *ctx, const struct range_dels *dels);
 /* Runs a picked job whose inputs are marked busy, in the calling thread. */
 int job_run(struct lsm_db *db, struct job *j, struct version *version);
 /* Marks a job's inputs busy and its range taken. False when it has to wait. tree lock. */

@@ -185,7 +185,7 @@ static void tell_debt(struct lsm_db *db, struct told *told)
 	event_send(db, &line);
 }
 
-/* A writer that waits for the flush is told of when it goes on: until then, the thread that tells is busy flushing. */
+/* A writer that waits, or slows down, for the flush is told of when it goes on: until then, the thread that tells is busy flushing. */
 static void tell_room(struct lsm_db *db, struct told *told)
 {
 	uint64_t waits = counted(db->room_waits), us = counted(db->room_wait_us);

@@ -50,14 +50,23 @@ static void delete_table(struct lsm_ingest *g)
 	env_discard(g->db->env, path);
 }
 
+/* Most loads go to the last level. */
+static enum lsm_compression compression(struct lsm_ingest *g)
+{
+	struct superversion *sv = superversion_get(g->db);
+	uint64_t bytes = sv->version->levels[LSM_LEVELS - 1].bytes + g->written_bytes;
+
+	superversion_unref(sv);
+	return level_compression(g->db, LSM_LEVELS - 1, bytes);
+}
+
 static int open_table(struct lsm_ingest *g)
 {
 	const struct lsm_options *o = &g->db->options;
-	/* Most loads go to the last level. */
 	const struct table_write_options options = {
 		.block_bytes = o->block_bytes,
 		.filter_bits = o->filter_bits,
-		.compression = (enum lsm_compression)(o->level_compression[LSM_LEVELS - 1] - 1),
+		.compression = compression(g),
 	};
 	char path[STORE_PATH_MAX];
 	int rc;

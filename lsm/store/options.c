@@ -27,7 +27,8 @@ static const char *const compressions[] = { "none", "lz4", "zstd", NULL };
 static uint64_t compression_default(const struct lsm_options *o, unsigned level)
 {
 	(void)o;
-	return (level == LSM_LEVELS - 1 ? LSM_COMPRESS_ZSTD : LSM_COMPRESS_LZ4) + 1;
+	/* The last level's stays 0: it depends on the level's size (jobs.c). */
+	return level == LSM_LEVELS - 1 ? 0 : LSM_COMPRESS_LZ4 + 1;
 }
 
 static const char *const log_levels[] = { "notice", "all", NULL };
@@ -65,8 +66,10 @@ static const struct option table[] = {
 	  .meaning = "table files open at once" },
 	{ FIELD(threads), OPTION_NUMBER, .standard = 1, .min = 1, .max = 16,
 	  .meaning = "compaction threads beside the flush thread" },
+	{ FIELD(compact_bytes_per_second), OPTION_SIZE, .standard = 0, .min = 0, .max = UINT64_C(1) << 50,
+	  .meaning = "compactions write no faster; 0: as fast as they can" },
 	{ FIELD(level_compression), OPTION_WORD, .each_level = true, .kept = true, .compute = compression_default,
-	  .standard_text = "lz4, last level zstd", .min = 1, .words = compressions,
+	  .standard_text = "lz4, last by its size", .min = 1, .words = compressions,
 	  .meaning = "for each level from 0 on; the last word goes on" },
 	{ FIELD(log_level), OPTION_WORD, .standard = LSM_LOG_NOTICE, .min = 1, .words = log_levels,
 	  .meaning = "what the log is told" },
@@ -232,7 +235,8 @@ int options_resolve(const struct lsm_options *given, const struct lsm_options *s
 		for (unsigned k = 0; k < option_elements(o); k++) {
 			uint64_t v = option_get(o, &resolved, k);
 
-			if (!option_in_range(o, v) && !(o->none && !v))
+			/* 0 is left where it means something: no limit, none, what depends on the store. */
+			if (v && !option_in_range(o, v))
 				return out_of_range(o, &resolved);
 		}
 	}

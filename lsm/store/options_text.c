@@ -237,7 +237,7 @@ static void standard_to_text(const struct option *o, struct buf *ret)
 		value_to_text(o, o->standard, ret);
 }
 
-enum { NAME_WIDTH = 20, VALUE_WIDTH = 30, DEFAULT_WIDTH = 22, RANGE_WIDTH = 24, KEPT_WIDTH = 5 };
+enum { NAME_WIDTH = 26, VALUE_WIDTH = 33, DEFAULT_WIDTH = 22, RANGE_WIDTH = 24, KEPT_WIDTH = 5 };
 
 static void row_to_text(const struct option *o, const struct lsm_options *resolved, struct buf *t)
 {

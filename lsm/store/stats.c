@@ -71,6 +71,7 @@ void lsm_get_stats(struct lsm_db *db, struct lsm_stats *ret)
 		.trivial_moves = counted(db->trivial_moves),
 		.delays = counted(db->delays),
 		.delay_us = counted(db->delay_us),
+		.delay_us_max = counted(db->delay_us_max),
 		.sequence = counted(db->last_sequence),
 		.recovery_us = db->recovery_us,
 		.recovered_records = db->recovered_records,

@@ -100,8 +100,7 @@ static void direct_delay(struct lsm_db *db, uint64_t bytes)
 	owed_ps = 0;
 	if (us > 50000)
 		us = 50000;
-	count(db->delays, 1);
-	count(db->delay_us, us);
+	delay_count(db, us);
 	db->env->ops->sleep_us(db->env, us);
 }
 

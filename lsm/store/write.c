@@ -34,41 +34,6 @@ int db_check_writable(struct lsm_db *db)
 	return LSM_OK;
 }
 
-/* ---- back-pressure ---- */
-
-/*
- * From the first sign of debt each byte costs time, at full debt as much as would let 1 MB a second through. The square
- * keeps the beginning gentle.
- */
-void delay_update(struct lsm_db *db, const struct superversion *sv)
-{
-	double debt = picker_debt(sv->version, &db->picker), ps = debt * debt * 1e6;
-
-	atomic_store_explicit(&db->delay_ps_per_byte, ps > 1e7 ? 10000000 : (uint64_t)ps, memory_order_relaxed);
-}
-
-/* Sleeps are gathered until they are long enough to be worth a timer. */
-static void delay(struct lsm_db *db, uint64_t bytes)
-{
-	static _Thread_local uint64_t owed_ps;
-	uint64_t each = atomic_load_explicit(&db->delay_ps_per_byte, memory_order_relaxed), us, start;
-
-	if (!each)
-		return;
-	owed_ps += bytes * each;
-	us = owed_ps / 1000000;
-	if (us < 500)
-		return;
-	owed_ps = 0;
-	if (us > 50000)
-		us = 50000;
-	count(db->delays, 1);
-	count(db->delay_us, us);
-	start = env_now_ns(db->env);
-	db->env->ops->sleep_us(db->env, us);
-	observe_since(db, LSM_HISTOGRAM_STALL, start);
-}
-
 /* ---- memtables ---- */
 
 /* Waits until another memtable may be put in line. commit and tree lock. */
@@ -89,8 +54,7 @@ static int wait_for_room(struct lsm_db *db, bool now)
 		cond_wait_us(&db->change, &db->lock, 100000);
 	}
 	if (waited) {
-		count(db->delays, 1);
-		count(db->delay_us, (env_now_ns(db->env) - start) / 1000);
+		delay_count(db, (env_now_ns(db->env) - start) / 1000);
 		note_room_wait(db, start);
 	}
 	return LSM_OK;
@@ -147,11 +111,20 @@ static bool nothing_in_line(struct lsm_db *db)
 static int make_room(struct lsm_db *db)
 {
 	size_t bytes = memtable_bytes(db->mem);
+	uint64_t limit = db->options.memtable_bytes, large_limit = atomic_load(&db->hold_bytes_max), left;
 
-	if (bytes >= db->options.memtable_bytes || db->mem_large_bytes >= atomic_load(&db->hold_bytes_max))
-		return memtable_switch(db, false);
-	if (db->mem_large_bytes >= atomic_load_explicit(&db->hold_bytes, memory_order_relaxed) && nothing_in_line(db))
-		return memtable_switch(db, false);
+	if (bytes >= limit || db->mem_large_bytes >= large_limit ||
+	    (db->mem_large_bytes >= atomic_load_explicit(&db->hold_bytes, memory_order_relaxed) &&
+	     nothing_in_line(db))) {
+		int rc = memtable_switch(db, false);
+
+		if (!rc)
+			atomic_store_explicit(&db->mem_left_bytes, limit < large_limit ? limit : large_limit,
+					      memory_order_relaxed);
+		return rc;
+	}
+	left = limit - bytes < large_limit - db->mem_large_bytes ? limit - bytes : large_limit - db->mem_large_bytes;
+	atomic_store_explicit(&db->mem_left_bytes, left, memory_order_relaxed);
 	if (bytes >= db->mem_charge_at) {
 		db->mem_charge_at = bytes + CHARGE_STEP_BYTES;
 		memtables_charge(db);

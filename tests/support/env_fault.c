@@ -306,6 +306,11 @@ static void fault_thread_join(struct env *e, struct env_thread *thread)
 	real_env(e)->ops->thread_join(real_env(e), thread);
 }
 
+static void fault_thread_nice(struct env *e, int nice)
+{
+	real_env(e)->ops->thread_nice(real_env(e), nice);
+}
+
 static const struct env_ops fault_ops = {
 	.open = fault_open,
 	.unlink = fault_unlink,
@@ -323,6 +328,7 @@ static const struct env_ops fault_ops = {
 	.sleep_us = fault_sleep_us,
 	.thread_start = fault_thread_start,
 	.thread_join = fault_thread_join,
+	.thread_nice = fault_thread_nice,
 };
 
 void env_fault_init(struct env_fault *f)

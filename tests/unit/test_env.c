@@ -338,6 +338,31 @@ static void test_threads_and_clock(void **state)
 	assert_true(env_now_us(e) - start >= 2000);
 }
 
+static void nice_look(void *ctx)
+{
+	struct env *e = env_posix();
+	int *nices = ctx;
+
+	nices[0] = getpriority(PRIO_PROCESS, 0);
+	e->ops->thread_nice(e, 3);
+	nices[1] = getpriority(PRIO_PROCESS, 0);
+}
+
+/* Only the thread that asked becomes nicer, from where it was. */
+static void test_thread_nice(void **state)
+{
+	struct env *e = env_posix();
+	int before = getpriority(PRIO_PROCESS, 0), nices[2];
+	struct env_thread *t;
+
+	(void)state;
+	assert_int_equal(e->ops->thread_start(e, "nice", nice_look, nices, &t), LSM_OK);
+	e->ops->thread_join(e, t);
+	assert_int_equal(nices[0], before);
+	assert_int_equal(nices[1], before + 3 < 19 ? before + 3 : 19);
+	assert_int_equal(getpriority(PRIO_PROCESS, 0), before);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, dir_setup, dir_teardown)
@@ -345,7 +370,7 @@ int main(void)
 		TEST(test_read_write),       TEST(test_open_modes),        TEST(test_many_pieces),
 		TEST(test_fill_and_map),     TEST(test_map_fills_holes),   TEST(test_map_read_only),
 		TEST(test_write_error),      TEST(test_directories),       TEST(test_lock),
-		TEST(test_lock_without_pid), TEST(test_threads_and_clock),
+		TEST(test_lock_without_pid), TEST(test_threads_and_clock), TEST(test_thread_nice),
 	};
 
 	return cmocka_run_group_tests_name("env", tests, NULL, NULL);
