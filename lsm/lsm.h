@@ -445,6 +445,8 @@ struct lsm_stats {
 	uint64_t flush_bytes_written, compact_bytes_read, compact_bytes_written;
 	uint64_t syncs_asked, syncs_done; /* callers that wanted durability; fdatasync rounds that gave it */
 	uint64_t flushes, compactions, trivial_moves;
+	uint64_t tables_dropped;                 /* wholly under a range delete, without being read */
+	uint64_t entries_skipped;                /* deleted and overwritten ones that iterators stepped over */
 	uint64_t delays, delay_us, delay_us_max; /* writes held back; for how long in all, and at most */
 	uint64_t block_cache_hits, block_cache_misses;
 	uint64_t filter_useful, filter_false; /* filters that spared a table; that did not though the key was absent */

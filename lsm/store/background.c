@@ -194,8 +194,11 @@ static bool compact_once(struct lsm_db *db)
 	bool found = false;
 	char text[256];
 	size_t n = 0;
-	int rc = segment_infos(db, &infos, &n);
+	int rc;
 
+	if (sweep_covered(db))
+		return true;
+	rc = segment_infos(db, &infos, &n);
 	mutex_lock(&db->lock);
 	sv = atomic_load(&db->current);
 	atomic_fetch_add_explicit(&sv->refs, 1, memory_order_relaxed);

@@ -39,7 +39,7 @@ struct lsm_snapshot {
 
 struct read_counters {
 	_Alignas(64) _Atomic uint64_t gets;
-	_Atomic uint64_t found, iterators, seeks, filtered, filter_false;
+	_Atomic uint64_t found, iterators, seeks, skipped, filtered, filter_false;
 };
 
 struct running_job {
@@ -148,8 +148,8 @@ struct lsm_db {
 
 	struct read_counters reads[EPOCH_SLOTS]; /* by epoch slot, so that readers don't share a line */
 	_Atomic uint64_t writes, operations, user_bytes, syncs_asked, syncs_done, flushes, compactions, trivial_moves,
-		delays, delay_us, delay_us_max, loads, load_bytes_written, flush_bytes_written, compact_bytes_read,
-		compact_bytes_written;
+		delays, delay_us, delay_us_max, tables_dropped, loads, load_bytes_written, flush_bytes_written,
+		compact_bytes_read, compact_bytes_written;
 	_Atomic uint64_t level_read[LSM_LEVELS], level_written[LSM_LEVELS];
 	struct histogram histograms[LSM_HISTOGRAMS];
 };
@@ -271,6 +271,9 @@ int flush_wait(struct lsm_db *db, uint64_t first_segment);
 /* background.c */
 int background_start(struct lsm_db *db);
 void background_stop(struct lsm_db *db);
+
+/* sweep.c: drops tables wholly under range tombstones. True when there were some. */
+bool sweep_covered(struct lsm_db *db);
 
 /* jobs.c: what a flush or a compaction into `level` gets besides its entries. */
 void job_fill_input(struct lsm_db *db, struct build_input *in, const struct version *version, unsigned level);

@@ -151,6 +151,19 @@ void event_job(struct lsm_db *db, const struct job *j, const struct build_output
 	event_send(db, &line);
 }
 
+void event_drop(struct lsm_db *db, struct table_meta *const *tables, size_t n)
+{
+	struct buf line = { 0 };
+	uint64_t bytes = 0;
+
+	if (!event_wanted(db))
+		return;
+	for (size_t i = 0; i < n; i++)
+		bytes += tables[i]->props.file_bytes;
+	text_add(&line, "drop reason=range_delete tables=%zu bytes=%llu", n, (unsigned long long)bytes);
+	event_send(db, &line);
+}
+
 void event_failure(struct lsm_db *db, const char *what)
 {
 	const struct lsm_error *e = lsm_last_error();

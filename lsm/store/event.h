@@ -32,6 +32,8 @@ void event_open(struct lsm_db *db);
 void event_close(struct lsm_db *db, int rc);
 void event_flush(struct lsm_db *db, struct memtable *m, const struct build_output *out);
 void event_job(struct lsm_db *db, const struct job *j, const struct build_output *out, uint64_t start_ns);
+/* Tables that a sweep has taken out of the tree. */
+void event_drop(struct lsm_db *db, struct table_meta *const *tables, size_t n);
 /* What failed, for a reason that lsm_last_error() tells. */
 void event_failure(struct lsm_db *db, const char *what);
 /* What has happened under locks since the last call. The flush thread's. */

@@ -20,6 +20,7 @@ struct lsm_iter {
 	struct iter *merge;
 	struct range_dels *dels; /* all range tombstones in the bounds, or NULL */
 	struct read_counters *counters;
+	uint64_t skipped; /* entries stepped over since they were counted last */
 
 	bool valid, backward;
 	int status;
@@ -177,6 +178,8 @@ void lsm_iter_free(struct lsm_iter *it)
 {
 	if (!it)
 		return;
+	if (it->counters)
+		count(it->counters->skipped, it->skipped);
 	iter_free(it->merge);
 	range_dels_free(it->dels);
 	superversion_unref(it->sv);
@@ -236,6 +239,7 @@ static void find_forward(struct lsm_iter *it, bool skipping)
 			return;
 		}
 		if (trailer_seq(trailer) > it->sequence || (skipping && ikey_same_user(m->key, buf_slice(&it->skip)))) {
+			it->skipped++;
 			merge_iter_next(m);
 			continue;
 		}
@@ -252,6 +256,7 @@ static void find_forward(struct lsm_iter *it, bool skipping)
 			return;
 		}
 		skipping = true;
+		it->skipped++;
 		if (covered > trailer_seq(trailer))
 			merge_iter_skip(m, end, covered);
 		if (m->valid && ikey_same_user(m->key, buf_slice(&it->skip)))
@@ -316,6 +321,8 @@ static void find_backward(struct lsm_iter *it)
 static void start(struct lsm_iter *it)
 {
 	count(it->counters->seeks, 1);
+	count(it->counters->skipped, it->skipped);
+	it->skipped = 0;
 	it->status = LSM_OK;
 	it->valid = false;
 }

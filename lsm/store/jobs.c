@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "lsm/store/event.h"
+#include "lsm/tree/covered.h"
 #include "lsm/tree/merge_iter.h"
 
 enum lsm_compression level_compression(const struct lsm_db *db, unsigned level, uint64_t level_bytes)
@@ -156,45 +157,90 @@ static int collect_list(struct lsm_db *db, uint64_t **ret, size_t *ret_n)
 	return LSM_OK;
 }
 
-/* The merge of a job's inputs and all their range tombstones. */
-static int open_inputs(struct lsm_db *db, const struct job *j, struct iter **ret_points, struct del_list *dels)
+/* What of a job's inputs is read. */
+struct sources {
+	struct del_list dels;       /* the inputs' range tombstones */
+	struct table_meta **tables; /* inputs that aren't wholly under them */
+	size_t n, upper_n;          /* all, and those of the input level (the first ones) */
+	struct iter *points;        /* their merge */
+};
+
+static int add_table_dels(struct lsm_db *db, const struct table_meta *t, struct del_list *dels)
 {
-	struct merge_child *children = calloc(j->inputs_n, sizeof(*children));
-	size_t n = 0;
-	int rc = children ? LSM_OK : status_no_memory(j->inputs_n * sizeof(*children));
+	struct table_pin pin = { 0 };
+	int rc;
 
+	if (!t->props.range_deletes)
+		return LSM_OK;
+	rc = table_cache_get(db->tables, t->number, &pin);
+	if (!rc && table_range_dels(pin.table))
+		rc = job_add_dels(dels, table_range_dels(pin.table));
+	table_cache_release(db->tables, &pin);
+	return rc;
+}
+
+/* Leaves out what is wholly under the others' range tombstones: it would be dropped entry by entry. */
+static int choose_tables(const struct job *j, const uint64_t *snapshots, size_t snapshots_n, struct sources *s)
+{
+	struct range_dels *dels = NULL;
+	int rc = LSM_OK;
+
+	s->tables = malloc(j->inputs_n * sizeof(struct table_meta *));
+	if (!s->tables)
+		return status_no_memory(j->inputs_n * sizeof(struct table_meta *));
+	if (s->dels.n)
+		rc = range_dels_new(s->dels.dels, s->dels.n, &dels);
 	for (size_t i = 0; !rc && i < j->inputs_n; i++) {
-		struct table_pin pin = { 0 };
+		if (dels && table_is_covered(j->inputs[i], dels, snapshots, snapshots_n))
+			continue;
+		s->tables[s->n++] = j->inputs[i];
+		s->upper_n += i < j->inputs_upper_n;
+	}
+	range_dels_free(dels);
+	return rc;
+}
 
-		if (j->inputs[i]->props.range_deletes) {
-			rc = table_cache_get(db->tables, j->inputs[i]->number, &pin);
-			if (!rc && table_range_dels(pin.table))
-				rc = job_add_dels(dels, table_range_dels(pin.table));
-			table_cache_release(db->tables, &pin);
-		}
-		/* Tables of level 0 overlap; those of the output level follow one another. */
-		if (!rc && (j->input_level == 0 && i < j->inputs_upper_n)) {
-			rc = level_iter_new(&db->tree, &j->inputs[i], 1, true, &children[n].it);
-			n += !rc;
-		}
-	}
-	if (!rc && j->input_level > 0) {
-		rc = level_iter_new(&db->tree, j->inputs, j->inputs_upper_n, true, &children[n].it);
+/* Tables of level 0 overlap, each is a child; those of a deeper level follow one another. */
+static int merge_tables(struct lsm_db *db, unsigned input_level, struct sources *s)
+{
+	struct merge_child *children = calloc(s->n + 1, sizeof(*children));
+	size_t n = 0, at = 0;
+	int rc = children ? LSM_OK : status_no_memory((s->n + 1) * sizeof(*children));
+
+	while (!rc && at < s->n) {
+		size_t end = at >= s->upper_n ? s->n : input_level ? s->upper_n : at + 1;
+
+		rc = level_iter_new(&db->tree, s->tables + at, end - at, true, &children[n].it);
 		n += !rc;
-	}
-	if (!rc && j->inputs_n > j->inputs_upper_n) {
-		rc = level_iter_new(&db->tree, j->inputs + j->inputs_upper_n, j->inputs_n - j->inputs_upper_n, true,
-				    &children[n].it);
-		n += !rc;
+		at = end;
 	}
 	if (rc) {
 		for (size_t i = 0; i < n; i++)
 			iter_free(children[i].it);
 	} else {
-		rc = merge_iter_new(children, n, ret_points);
+		rc = merge_iter_new(children, n, &s->points);
 	}
 	free(children);
 	return rc;
+}
+
+static int sources_open(struct lsm_db *db, const struct job *j, const uint64_t *snapshots, size_t snapshots_n,
+			struct sources *s)
+{
+	int rc = LSM_OK;
+
+	for (size_t i = 0; !rc && i < j->inputs_n; i++)
+		rc = add_table_dels(db, j->inputs[i], &s->dels);
+	if (!rc)
+		rc = choose_tables(j, snapshots, snapshots_n, s);
+	return rc ? rc : merge_tables(db, j->input_level, s);
+}
+
+static void sources_close(struct sources *s)
+{
+	iter_free(s->points);
+	free(s->tables);
+	del_list_done(&s->dels);
 }
 
 static int edit_of_job(const struct job *j, const struct build_output *out, struct edit *e)
@@ -213,12 +259,11 @@ static int job_build(struct lsm_db *db, const struct job *j, struct version *ver
 	struct build_input in = { .table_bytes_max = db->options.table_bytes,
 				  .wrote = compaction_wrote,
 				  .stop = &db->closing };
-	struct iter *points = NULL;
-	struct del_list dels;
+	struct sources s = { 0 };
 	uint64_t *snapshots = NULL, *garbage = NULL;
 	int rc;
 
-	del_list_init(&dels);
+	del_list_init(&s.dels);
 	job_fill_input(db, &in, version, j->output_level);
 	/* Rewritten in place, a table stays one: two of level 0 could not be told apart by age. */
 	if (j->input_level == j->output_level)
@@ -227,17 +272,16 @@ static int job_build(struct lsm_db *db, const struct job *j, struct version *ver
 	if (!rc)
 		rc = collect_list(db, &garbage, &in.collect_n);
 	if (!rc)
-		rc = open_inputs(db, j, &points, &dels);
+		rc = sources_open(db, j, snapshots, in.snapshots_n, &s);
 	if (!rc) {
-		in.points = points;
-		in.dels = dels.dels;
-		in.dels_n = dels.n;
+		in.points = s.points;
+		in.dels = s.dels.dels;
+		in.dels_n = s.dels.n;
 		in.snapshots = snapshots;
 		in.collect = garbage;
 		rc = build_tables(&db->tree, &in, out);
 	}
-	iter_free(points);
-	del_list_done(&dels);
+	sources_close(&s);
 	free(snapshots);
 	free(garbage);
 	return rc;

@@ -69,6 +69,7 @@ void lsm_get_stats(struct lsm_db *db, struct lsm_stats *ret)
 		.flushes = counted(db->flushes),
 		.compactions = counted(db->compactions),
 		.trivial_moves = counted(db->trivial_moves),
+		.tables_dropped = counted(db->tables_dropped),
 		.delays = counted(db->delays),
 		.delay_us = counted(db->delay_us),
 		.delay_us_max = counted(db->delay_us_max),
@@ -82,6 +83,7 @@ void lsm_get_stats(struct lsm_db *db, struct lsm_stats *ret)
 		s.gets_found += counted(db->reads[i].found);
 		s.iterators += counted(db->reads[i].iterators);
 		s.seeks += counted(db->reads[i].seeks);
+		s.entries_skipped += counted(db->reads[i].skipped);
 		s.filter_useful += counted(db->reads[i].filtered);
 		s.filter_false += counted(db->reads[i].filter_false);
 	}

@@ -11,6 +11,8 @@
 #include "lsm/memory/memtable.h"
 #include "lsm/tree/named.h"
 
+#define SWEPT UINT64_MAX
+
 struct table_meta {
 	_Atomic uint32_t refs;
 	uint64_t number;
@@ -20,6 +22,7 @@ struct table_meta {
 	struct tree *tree;              /* whose file is deleted with the last reference */
 	bool sequence_told;             /* a loaded table's, to the table cache */
 	bool busy;                      /* input of a running compaction; tree lock */
+	_Atomic uint64_t swept;         /* SWEPT: no table is left that its range tombstones cover; else see sweep.c */
 	atomic_bool obsolete;           /* left the current version: the file goes with the last reference */
 };
 

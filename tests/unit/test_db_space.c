@@ -258,6 +258,132 @@ static void test_tombstones_in_the_last_level(void **state)
 	expect_bytes(t, key_n(KEYS - 1001), KEYS - 1001, 200);
 }
 
+/* Waits for background work to bring the tables down to `bytes`. */
+static bool tables_shrink_to(struct db_test *t, uint64_t bytes)
+{
+	for (int i = 0; i < 400 && table_bytes(t) > bytes; i++)
+		usleep(50000);
+	return table_bytes(t) <= bytes;
+}
+
+/* Tables wholly under a range delete go by themselves, unread. */
+static void test_covered_tables_are_dropped(void **state)
+{
+	enum { KEYS = 20000 };
+	struct db_test *t = *state;
+	struct lsm_stats before, after;
+
+	for (uint64_t i = 0; i < KEYS; i++)
+		put_bytes(t, key_n(i), i, 200);
+	assert_ok(lsm_compact_range(t->db, S(""), S("")));
+	before = stats_of(t);
+	assert_true(table_bytes(t) > 3000000);
+	assert_ok(lsm_delete_range(t->db, key_n(100), key_n(KEYS - 100), 0));
+	assert_ok(lsm_flush(t->db));
+	assert_true(tables_shrink_to(t, 600000)); /* the first and the last one are cut through */
+	after = stats_of(t);
+	assert_true(after.tables_dropped > 10);
+	assert_true(after.compact_bytes_read - before.compact_bytes_read < 600000);
+	for (uint64_t i = 0; i < KEYS; i += 50) {
+		struct lsm_value v = { 0 };
+
+		if (i < 100 || i >= KEYS - 100)
+			expect_bytes(t, key_n(i), i, 200);
+		else
+			assert_code(lsm_get(t->db, NULL, key_n(i), &v), LSM_NOT_FOUND);
+	}
+	db_reopen(t);
+	expect_bytes(t, key_n(99), 99, 200);
+}
+
+/* A snapshot from before the range delete keeps them, and no longer than it lives. */
+static void test_covered_tables_and_snapshots(void **state)
+{
+	enum { KEYS = 20000 };
+	struct db_test *t = *state;
+	struct lsm_snapshot *snapshot = NULL;
+	struct lsm_value v = { 0 };
+
+	for (uint64_t i = 0; i < KEYS; i++)
+		put_bytes(t, key_n(i), i, 200);
+	assert_ok(lsm_compact_range(t->db, S(""), S("")));
+	assert_ok(lsm_snapshot_new(t->db, &snapshot));
+	assert_ok(lsm_delete_range(t->db, S("a"), S("z"), 0));
+	assert_ok(lsm_flush(t->db));
+	usleep(1500000); /* the background has looked at it */
+	assert_int_equal(stats_of(t).tables_dropped, 0);
+	for (uint64_t i = 0; i < KEYS; i += 100) {
+		assert_ok(lsm_get(t->db, snapshot, key_n(i), &v));
+		lsm_value_release(&v);
+	}
+	lsm_snapshot_free(t->db, snapshot);
+	assert_true(tables_shrink_to(t, 10000));
+	assert_true(stats_of(t).tables_dropped > 0);
+}
+
+static double seek_seconds(struct db_test *t, unsigned n, const char *want)
+{
+	struct timespec a, b;
+	struct lsm_iter *it = NULL;
+
+	clock_gettime(CLOCK_MONOTONIC, &a);
+	for (unsigned i = 0; i < n; i++) {
+		assert_ok(lsm_iter_new(t->db, NULL, &it));
+		lsm_iter_seek(it, S("key"));
+		assert_true(lsm_iter_valid(it));
+		assert_int_equal(lsm_iter_key(it).size, strlen(want));
+		assert_memory_equal(lsm_iter_key(it).data, want, strlen(want));
+		lsm_iter_free(it);
+	}
+	clock_gettime(CLOCK_MONOTONIC, &b);
+	return (double)(b.tv_sec - a.tv_sec) + (double)(b.tv_nsec - a.tv_nsec) / 1e9;
+}
+
+/* The best of many tries: what else the machine does is not measured. */
+static double seek_seconds_best(struct db_test *t, unsigned n, const char *want)
+{
+	double best = seek_seconds(t, n, want);
+
+	for (int i = 0; i < 50; i++) {
+		double s = seek_seconds(t, n, want);
+
+		best = s < best ? s : best;
+	}
+	return best;
+}
+
+/* A million deleted keys cost their space and a seek's time only until the background has seen to them. */
+static void test_seek_after_deletes(void **state)
+{
+	enum { KEYS = 1000000, SEEKS = 200 };
+	struct db_test *t = *state;
+	uint64_t before, skipped;
+	double fresh, after;
+
+	db_close(t);
+	t->options.memtable_bytes = 4 << 20;
+	t->options.memory_bytes = 64 << 20;
+	t->options.table_bytes = 1 << 20;
+	t->options.level_base_bytes = 8 << 20;
+	db_open(t);
+	put(t, "zend", "there");
+	assert_ok(lsm_flush(t->db));
+	fresh = seek_seconds_best(t, SEEKS, "zend");
+	for (uint64_t i = 0; i < KEYS; i++)
+		assert_ok(lsm_put(t->db, key_n(i), S("value"), 0));
+	for (uint64_t i = 0; i < KEYS; i++)
+		assert_ok(lsm_delete(t->db, key_n(i), 0));
+	assert_ok(lsm_flush(t->db));
+	assert_true(tables_shrink_to(t, 100000));
+	before = stats_of(t).entries_skipped;
+	after = seek_seconds_best(t, SEEKS, "zend");
+	skipped = stats_of(t).entries_skipped - before;
+	print_message("%d seeks: fresh %.2f ms, after %d deletes %.2f ms; %llu entries stepped over\n", SEEKS,
+		      fresh * 1e3, KEYS, after * 1e3, (unsigned long long)skipped);
+	assert_true(skipped / SEEKS < 1000);
+	assert_true(after < fresh * 3 + 0.001);
+}
+
 /* What the statistics call disk_bytes is what is on the disk. */
 static void test_disk_bytes(void **state)
 {
@@ -321,6 +447,9 @@ int main(void)
 		T(test_range_delete_gives_all_back),
 		T(test_snapshot_holds_space),
 		T(test_tombstones_in_the_last_level),
+		T(test_covered_tables_are_dropped),
+		T(test_covered_tables_and_snapshots),
+		T(test_seek_after_deletes),
 		T(test_disk_bytes),
 		T(test_small_blobs_are_not_garbage),
 		T(test_overwritten_tables_are_compacted),
