@@ -229,7 +229,8 @@ LSM_API LSM_CHECK_RESULT int lsm_delete_range(struct lsm_db *db, struct lsm_slic
 
 /*
  * A batch collects operations that become visible and durable together; later ones win over earlier ones. Its size is
- * bounded by memory (4 GiB - 1 bytes of keys and of values below `blob_direct_bytes`; larger values are stored at once
+ * bounded by memory (4 GiB - 1 bytes of keys and of values below `blob_direct_bytes`, and as much again while it is applied,
+ * if it is larger than a memtable: it is written to a table at once then, and is durable; larger values are stored at once
  * and take no memory). Keys and values are copied: the caller's bytes may go after each call.
  * Errors of the adding calls: LSM_INVALID, LSM_NO_MEMORY, and for large values LSM_NO_SPACE, LSM_IO, LSM_READ_ONLY; the
  * batch is as it was before the failed call.

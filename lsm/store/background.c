@@ -25,46 +25,20 @@ static void flush_wrote(void *ctx, uint64_t bytes)
 /* Writes one memtable as a table of level 0. */
 static int flush_memtable(struct lsm_db *db, struct superversion *sv, struct memtable *m)
 {
-	struct build_input in = { .table_bytes_max = UINT64_MAX, .wrote = flush_wrote };
 	struct build_output out = { 0 };
-	struct iter *points = NULL;
-	struct del_list dels;
 	struct edit e = { 0 };
-	uint64_t *snapshots = NULL;
 	int rc;
 
 	db->flush_start_ns = env_now_ns(db->env);
-	del_list_init(&dels);
-	job_fill_input(db, &in, sv->version, 0);
-	rc = memtable_iter_new(m, &points);
-	if (!rc)
-		rc = memtable_each_range_dels(m, job_add_dels, &dels);
-	if (!rc)
-		rc = snapshots_list(db, &snapshots, &in.snapshots_n);
-	if (rc)
-		goto out;
-	in.points = points;
-	in.dels = dels.dels;
-	in.dels_n = dels.n;
-	in.snapshots = snapshots;
-	rc = build_tables(&db->tree, &in, &out);
-	/* The log that vouches for large values goes with the flush: they must be durable by then. */
-	if (!rc)
-		rc = direct_sync(db, true);
-	if (!rc)
-		rc = job_add_outputs(&e, &out, 0);
+	rc = job_build_memtable(db, sv->version, m, flush_wrote, &out, &e);
 	if (!rc) {
 		count(db->flush_bytes_written, out.written_bytes);
 		rc = install(db, &e, 1);
 	}
 	if (!rc)
 		event_flush(db, m, &out);
-out:
 	edit_done(&e);
 	build_output_done(&out, rc && !atomic_load(&db->failed));
-	iter_free(points);
-	del_list_done(&dels);
-	free(snapshots);
 	return rc;
 }
 

@@ -265,6 +265,21 @@ int direct_sync(struct lsm_db *db, bool sealed_only);
 /* Everything below `lsn` is durable on return. */
 int sync_to(struct lsm_db *db, uint64_t lsn);
 
+/*
+ * load.c: tables that come without log and memtable, as the newest of all. In this order:
+ * load_flush_rest() under the commit lock, which is held to the end: everything that was written is in tables, so that
+ * nothing older is found before the new ones, nor lost without them.
+ * load_begin() under the tree lock: no compaction may begin that doesn't know the tables; and none that does before their
+ * numbers are published, since it would drop what they hide from snapshots that can still be taken below them.
+ * load_install() applies the edit and publishes its last_sequence. load_end() in any case after load_begin().
+ */
+int load_flush_rest(struct lsm_db *db);
+void load_begin(struct lsm_db *db);
+int load_install(struct lsm_db *db, struct edit *e);
+void load_end(struct lsm_db *db);
+/* A batch that is larger than a memtable goes to a table of its own. commit lock. */
+int load_batch(struct lsm_db *db, const struct batch *batch);
+
 /* upkeep.c: waits until the memtables whose log begins before `first_segment` are flushed. The commit lock may be held. */
 int flush_wait(struct lsm_db *db, uint64_t first_segment);
 
@@ -282,6 +297,10 @@ enum lsm_compression level_compression(const struct lsm_db *db, unsigned level, 
 int job_add_outputs(struct edit *e, const struct build_output *out, unsigned level);
 /* For the walks over range tombstones: adds them to a struct del_list, `ctx`. */
 int job_add_dels(void *ctx, const struct range_dels *dels);
+/* Writes a memtable as one table of level 0, durable with all that it refers to, and puts it into the edit. `wrote` may be
+ * NULL. End `out` with build_output_done() in any case. */
+int job_build_memtable(struct lsm_db *db, const struct version *version, struct memtable *m,
+		       void (*wrote)(void *ctx, uint64_t bytes), struct build_output *out, struct edit *e);
 /* Runs a picked job whose inputs are marked busy, in the calling thread. */
 int job_run(struct lsm_db *db, struct job *j, struct version *version);
 /* Marks a job's inputs busy and its range taken. False when it has to wait. tree lock. */

@@ -276,37 +276,12 @@ static int prepare(struct lsm_ingest *g, uint64_t sequence, struct edit *e)
 		rc = table_meta_attach(t);
 	}
 	mutex_lock(&db->lock);
-	/*
-	 * No compaction may begin that doesn't know the tables; and none that does before the number is published, since it
-	 * would drop what they hide from snapshots that can still be taken below it.
-	 */
-	db->loading = true;
-	db->jobs_running++;
+	load_begin(db);
 	for (size_t i = 0; !rc && i < g->tables_n; i++)
 		rc = edit_add(e, choose_level(db, atomic_load(&db->current)->version, g->tables[i]), g->tables[i]);
 	mutex_unlock(&db->lock);
 	e->last_sequence = sequence;
 	return rc;
-}
-
-static void let_jobs_begin(struct lsm_db *db)
-{
-	mutex_lock(&db->lock);
-	db->loading = false;
-	db->jobs_running--;
-	cond_broadcast(&db->change);
-	cond_broadcast(&db->work);
-	mutex_unlock(&db->lock);
-}
-
-/* Everything that was written is in tables, so that nothing older is found before them, nor lost without them. commit. */
-static int flush_rest(struct lsm_db *db)
-{
-	int rc = db_check_writable(db);
-
-	if (!rc && (memtable_entries(db->mem) || memtable_range_deletes(db->mem)))
-		rc = memtable_switch(db, false);
-	return rc ? rc : flush_wait(db, memtable_first_segment(db->mem));
 }
 
 /* commit lock. */
@@ -321,18 +296,9 @@ static int publish(struct lsm_ingest *g)
 		return status_set(LSM_INVALID, 0, db->dir, 0, "%s has used up its sequence numbers", db->dir);
 	rc = prepare(g, sequence, &e);
 	if (!rc)
-		rc = install(db, &e, 0);
+		rc = load_install(db, &e);
+	load_end(db);
 	edit_done(&e);
-	/*
-	 * A reader takes the superversion and then the last sequence number, both inside the epoch. Whoever took the old
-	 * superversion must not read at a number from which on the load is there: not at its own, and not at a later one,
-	 * whose writes he would see in the memtable.
-	 */
-	if (!rc) {
-		epoch_synchronize(db->epoch);
-		atomic_store_explicit(&db->last_sequence, sequence, memory_order_release);
-	}
-	let_jobs_begin(db);
 	return rc;
 }
 
@@ -352,7 +318,7 @@ static int finish(struct lsm_ingest *g)
 	if (rc)
 		return rc;
 	mutex_lock(&db->commit);
-	rc = flush_rest(db);
+	rc = load_flush_rest(db);
 	if (!rc)
 		rc = publish(g);
 	mutex_unlock(&db->commit);

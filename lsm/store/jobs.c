@@ -48,6 +48,40 @@ int job_add_outputs(struct edit *e, const struct build_output *out, unsigned lev
 	return rc;
 }
 
+int job_build_memtable(struct lsm_db *db, const struct version *version, struct memtable *m,
+		       void (*wrote)(void *ctx, uint64_t bytes), struct build_output *out, struct edit *e)
+{
+	struct build_input in = { .table_bytes_max = UINT64_MAX, .wrote = wrote };
+	struct iter *points = NULL;
+	struct del_list dels;
+	uint64_t *snapshots = NULL;
+	int rc;
+
+	del_list_init(&dels);
+	job_fill_input(db, &in, version, 0);
+	rc = memtable_iter_new(m, &points);
+	if (!rc)
+		rc = memtable_each_range_dels(m, job_add_dels, &dels);
+	if (!rc)
+		rc = snapshots_list(db, &snapshots, &in.snapshots_n);
+	if (!rc) {
+		in.points = points;
+		in.dels = dels.dels;
+		in.dels_n = dels.n;
+		in.snapshots = snapshots;
+		rc = build_tables(&db->tree, &in, out);
+	}
+	/* The log that vouches for large values goes with the flush: they must be durable by then. */
+	if (!rc)
+		rc = direct_sync(db, true);
+	if (!rc)
+		rc = job_add_outputs(e, out, 0);
+	iter_free(points);
+	del_list_done(&dels);
+	free(snapshots);
+	return rc;
+}
+
 struct infos {
 	struct segment_info *list;
 	size_t n, capacity;

@@ -228,10 +228,14 @@ static int commit(struct lsm_db *db, const struct commit *c, uint64_t user_bytes
 	delay(db, user_bytes);
 	mutex_lock(&db->commit);
 	rc = db_check_writable(db);
-	if (!rc)
-		rc = make_room(db);
-	if (!rc)
-		rc = append_and_apply(db, c, &lsn);
+	if (!rc && c->batch && c->batch->ops.size >= db->options.memtable_bytes) {
+		rc = load_batch(db, c->batch); /* durable as it is */
+	} else {
+		if (!rc)
+			rc = make_room(db);
+		if (!rc)
+			rc = append_and_apply(db, c, &lsn);
+	}
 	mutex_unlock(&db->commit);
 	if (rc)
 		return rc;

@@ -346,13 +346,30 @@ static void check_large_batch(struct db_test *t)
 		expect_bytes(t, key_n(i), i, 100);
 }
 
-/* Ten times the size of a memtable. */
+/*
+ * Ten times the size of a memtable: it becomes a table at once, which hides what was there before, in memtables and tables,
+ * and is hidden from a snapshot; of what it says twice of a key, the later counts.
+ */
 static void test_large_batch(void **state)
 {
 	struct db_test *t = *state;
+	struct lsm_snapshot *before = NULL;
 	struct lsm_batch *b = NULL;
+	uint64_t log_bytes;
 
+	put_bytes(t, key_n(0), 77, 1000);
+	put_bytes(t, key_n(30000), 77, 1000);
+	assert_ok(lsm_flush(t->db));
+	put_bytes(t, key_n(97), 78, 1000);
+	put_bytes(t, key_n(30001), 78, 1000);
+	put(t, "snapshot", "before");
+	assert_ok(lsm_snapshot_new(t->db, &before));
+	log_bytes = stats_of(t).log_bytes;
 	assert_ok(lsm_batch_new(t->db, &b));
+	assert_ok(lsm_batch_put(b, key_n(7), S("not to stay")));
+	assert_ok(lsm_batch_delete_range(b, key_n(30000), key_n(30001)));
+	assert_ok(lsm_batch_delete(b, key_n(30001)));
+	assert_ok(lsm_batch_put(b, S("snapshot"), S("after")));
 	for (uint64_t i = 0; i < 20000; i++) {
 		uint8_t *value = bytes_new(i, 100);
 
@@ -361,7 +378,15 @@ static void test_large_batch(void **state)
 	}
 	assert_ok(lsm_write(t->db, b, LSM_WRITE_SYNC));
 	lsm_batch_free(b);
+	assert_true(stats_of(t).log_bytes < log_bytes + 1000);
+	expect_at(t, before, "snapshot", "before");
+	expect(t, "snapshot", "after");
+	lsm_snapshot_free(t->db, before);
 	everywhere(t, check_large_batch);
+	expect(t, "key00030000", NULL);
+	expect(t, "key00030001", NULL);
+	put_bytes(t, key_n(30000), 1, 10);
+	expect_bytes(t, key_n(30000), 1, 10);
 }
 
 static void expect_part(struct db_test *t, const char *key, uint64_t seed, size_t whole, size_t offset, size_t size)
