@@ -95,6 +95,13 @@ struct lsm_slice {
 
 enum lsm_compression { LSM_COMPRESS_NONE = 0, LSM_COMPRESS_LZ4 = 1, LSM_COMPRESS_ZSTD = 2 };
 
+/*
+ * How tables are compacted. Leveled: few runs to read and little space for dead versions. Tiered: runs of similar size are
+ * merged when tiered_runs of them have gathered, and everything when what is not in the last level is as large as
+ * it: less is rewritten, more runs are to be read, and up to half of the space may be dead.
+ */
+enum lsm_compaction { LSM_COMPACT_LEVELED = 1, LSM_COMPACT_TIERED = 2 };
+
 enum lsm_log_level {
 	LSM_LOG_NOTICE = 1, /* what a person should know: recovery, what a crash left, errors, a store that turns read-only */
 	LSM_LOG_ALL = 2,    /* also open, close, flushes, compactions, stalls, manifests, each with its reason */
@@ -127,6 +134,8 @@ struct lsm_options {
 	uint32_t filter_bits;        /* bloom filter bits a key; default 10; UINT32_MAX for none */
 	uint32_t open_tables_max;    /* table files open at once; default 512 */
 	uint32_t threads;            /* background compaction threads beside the flush thread; default 1, at most 16 */
+	uint32_t compaction;         /* enum lsm_compaction; 0: leveled. May change from open to open */
+	uint32_t tiered_runs;        /* with LSM_COMPACT_TIERED: default 6, from 2 */
 	uint64_t compact_bytes_per_second; /* compactions write no faster; flushes do. Default 0: as fast as they can */
 	/* enum lsm_compression + 1 for each level; 0 means the default: LZ4, but zstd in the last level once it holds 8
 	 * times memory_bytes and more (zstd is smaller, and several times slower to read). */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* One job: a flush's or a compaction's input, its build, and the edit that comes of it. */
+#include <assert.h>
 #include <stdlib.h>
 
 #include "lsm/store/event.h"
@@ -288,6 +289,17 @@ static int edit_of_job(const struct job *j, const struct build_output *out, stru
 	return rc ? rc : job_add_outputs(e, out, j->output_level);
 }
 
+/* The index of the first table of level 0 that is older than `t`, which is there. */
+static size_t older_than(const struct level *l0, const struct table_meta *t)
+{
+	size_t i = 0;
+
+	while (i < l0->n && l0->tables[i] != t)
+		i++;
+	assert(i < l0->n);
+	return i + 1;
+}
+
 static int job_build(struct lsm_db *db, const struct job *j, struct version *version, struct build_output *out)
 {
 	struct build_input in = { .table_bytes_max = db->options.table_bytes,
@@ -302,6 +314,8 @@ static int job_build(struct lsm_db *db, const struct job *j, struct version *ver
 	/* Rewritten in place, a table stays one: two of level 0 could not be told apart by age. */
 	if (j->input_level == j->output_level)
 		in.table_bytes_max = UINT64_MAX;
+	if (j->output_level == 0)
+		in.older_from = older_than(&version->levels[0], j->inputs[j->inputs_n - 1]);
 	rc = snapshots_list(db, &snapshots, &in.snapshots_n);
 	if (!rc)
 		rc = collect_list(db, &garbage, &in.collect_n);

@@ -21,7 +21,8 @@ static int look_at(void *ctx, const char *name)
 	if (!strcmp(name, "CURRENT"))
 		c->current = true;
 	else if (strcmp(name, "LOCK") && strcmp(name, "CURRENT.tmp") && strcmp(name, "OPTIONS") &&
-		 strcmp(name, "OPTIONS.tmp") && strncmp(name, "wal-", 4) && strcmp(name, "lost+found") && !(store_file_parse(name, &kind, &number) && kind == STORE_MANIFEST))
+		 strcmp(name, "OPTIONS.tmp") && strncmp(name, "wal-", 4) && strcmp(name, "lost+found") &&
+		 !(store_file_parse(name, &kind, &number) && kind == STORE_MANIFEST))
 		c->foreign = true;
 	return LSM_OK;
 }
@@ -113,7 +114,10 @@ static int init(struct lsm_db *db)
 	db->picker = (struct picker_options){ .level_base_bytes = db->options.level_base_bytes,
 					      .level_ratio = db->options.level_ratio,
 					      .l0_tables = db->options.l0_tables,
-					      .garbage_max = 0.25 };
+					      .garbage_max = 0.25,
+					      .tiered_runs = db->options.compaction == LSM_COMPACT_TIERED
+								     ? db->options.tiered_runs
+								     : 0 };
 	db->wal_segment_bytes = segment_bytes(&db->options);
 	rc = epoch_new(db->env, &db->epoch);
 	if (!rc)

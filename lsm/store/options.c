@@ -31,6 +31,8 @@ static uint64_t compression_default(const struct lsm_options *o, unsigned level)
 	return level == LSM_LEVELS - 1 ? 0 : LSM_COMPRESS_LZ4 + 1;
 }
 
+static const char *const compactions[] = { "leveled", "tiered", NULL };
+
 static const char *const log_levels[] = { "notice", "all", NULL };
 
 #define FIELD(field) #field, offsetof(struct lsm_options, field), sizeof(((struct lsm_options *)0)->field)
@@ -66,6 +68,10 @@ static const struct option table[] = {
 	  .meaning = "table files open at once" },
 	{ FIELD(threads), OPTION_NUMBER, .standard = 1, .min = 1, .max = 16,
 	  .meaning = "compaction threads beside the flush thread" },
+	{ FIELD(compaction), OPTION_WORD, .kept = true, .standard = LSM_COMPACT_LEVELED, .min = 1, .words = compactions,
+	  .meaning = "leveled: few runs, little dead space; tiered: less is rewritten" },
+	{ FIELD(tiered_runs), OPTION_NUMBER, .kept = true, .standard = 6, .min = 2, .max = 1000,
+	  .meaning = "tiered: so many runs of similar size become one" },
 	{ FIELD(compact_bytes_per_second), OPTION_SIZE, .standard = 0, .min = 0, .max = UINT64_C(1) << 50,
 	  .meaning = "compactions write no faster; 0: as fast as they can" },
 	{ FIELD(level_compression), OPTION_WORD, .each_level = true, .kept = true, .compute = compression_default,

@@ -121,6 +121,55 @@ static int pick_level0(const struct version *v, const struct shape *s, struct jo
 	return rc;
 }
 
+/* Only neighbours in age may become one table: nothing that stays may be newer than one of them and older than another. */
+static bool is_next_older(const struct table_meta *newer, const struct table_meta *older)
+{
+	return older->props.sequence_max < newer->props.sequence_min;
+}
+
+/* How many tables of level 0, from `first` on, are similar in size and neighbours in age; none of them busy. */
+static size_t run_length(const struct level *l0, size_t first)
+{
+	enum { SIMILAR_FACTOR = 2 }; /* none is larger than so many times the average of the newer ones */
+	uint64_t bytes = 0;
+	size_t n = 0;
+
+	for (size_t i = first; i < l0->n && !l0->tables[i]->busy; i++, n++) {
+		if (n && (!is_next_older(l0->tables[i - 1], l0->tables[i]) ||
+			  l0->tables[i]->props.file_bytes > SIMILAR_FACTOR * (bytes / n + 1)))
+			break;
+		bytes += l0->tables[i]->props.file_bytes;
+	}
+	return n;
+}
+
+static int pick_runs(const struct version *v, const struct picker_options *o, const struct shape *s, struct job *j,
+		     bool *ret_found)
+{
+	const struct level *l0 = &v->levels[0];
+	int rc = LSM_OK;
+
+	if (movable_l0(v, s->l0_output) || (l0->n >= o->tiered_runs && l0->bytes >= v->levels[LSM_LEVELS - 1].bytes)) {
+		rc = pick_level0(v, s, j, ret_found);
+		if (rc || *ret_found)
+			return rc;
+		job_done(j);
+	}
+	for (size_t first = 0; first < l0->n; first++) {
+		size_t n = run_length(l0, first);
+
+		if (n < o->tiered_runs || (first && !is_next_older(l0->tables[first - 1], l0->tables[first])) ||
+		    (first + n < l0->n && !is_next_older(l0->tables[first + n - 1], l0->tables[first + n])))
+			continue;
+		*j = (struct job){ .reason = JOB_RUNS, .inputs_upper_n = n };
+		for (size_t i = first; !rc && i < first + n; i++)
+			rc = job_add(j, l0->tables[i]);
+		*ret_found = !rc;
+		break;
+	}
+	return rc;
+}
+
 static uint64_t lower_bytes(const struct version *v, unsigned level, const struct table_meta *t, bool *ret_busy)
 {
 	const struct level *l = &v->levels[level];
@@ -293,10 +342,9 @@ static int pick_overwritten(const struct version *v, const struct shape *s, stru
 		for (size_t i = 0; i < l->n; i++) {
 			bool busy = l->tables[i]->busy;
 			/* The tables of level 0 hide one another, too, all but the oldest. */
-			uint64_t bytes = level || i + 1 == l->n ? hidden_bytes(v, below, l->tables[i]) :
-								  blob_bytes(l->tables[i]);
-			uint64_t each = l->tables[i]->props.file_bytes +
-					lower_bytes(v, below, l->tables[i], &busy);
+			uint64_t bytes = level || i + 1 == l->n ? hidden_bytes(v, below, l->tables[i])
+								: blob_bytes(l->tables[i]);
+			uint64_t each = l->tables[i]->props.file_bytes + lower_bytes(v, below, l->tables[i], &busy);
 
 			hidden += bytes;
 			cost += each;
@@ -367,6 +415,10 @@ int pick_job(const struct version *v, const struct picker_options *o, const stru
 	int rc = LSM_OK;
 
 	shape_of(v, o, &shape);
+	if (o->tiered_runs) {
+		tried[0] = true;
+		rc = pick_runs(v, o, &shape, &j, &found);
+	}
 	/* The level furthest beyond its limit first; where its tables are busy, the next. */
 	while (!rc && !found) {
 		unsigned best = LSM_LEVELS;
@@ -455,13 +507,13 @@ int pick_manual(const struct version *v, const struct picker_options *o, unsigne
 
 void job_to_text(const struct job *j, char *buf, size_t size)
 {
-	static const char *const reasons[] = { "level0", "size", "tombstones", "garbage", "asked" };
+	static const char *const reasons[] = { "level0", "size", "tombstones", "garbage", "asked", "runs" };
 	uint64_t bytes = 0;
 
 	for (size_t i = 0; i < j->inputs_n; i++)
 		bytes += j->inputs[i]->props.file_bytes;
 	snprintf(buf, size, "%s reason=%s from=%u to=%u tables=%zu+%zu bytes=%llu",
-		 j->move			? "move"
+		 j->move                    ? "move"
 		 : j->reason == JOB_GARBAGE ? "collect"
 					    : "compact",
 		 reasons[j->reason], j->input_level, j->output_level, j->inputs_upper_n,

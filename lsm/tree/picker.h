@@ -4,12 +4,13 @@
 /*
  * picker - the policy of compaction, pure: a version in, a job out. Leveled: level 0 is compacted into the base level
  * (shape.h) when it has l0_tables tables, a deeper level when it is larger than its target; whatever is furthest beyond
- * its limit comes first. When nothing is due, tables whose tombstones would free much are compacted, then tables that
+ * its limit comes first. Tiered: neighbours in level 0 become one table there when tiered_runs of similar size have gathered, and all of
+ * level 0 goes to the last level when it is as large. When nothing is due, tables whose tombstones would free much are compacted, then tables that
  * refer to blob segments full of garbage are rewritten in place.
  */
 #include "lsm/tree/shape.h"
 
-enum job_reason { JOB_LEVEL0, JOB_SIZE, JOB_TOMBSTONES, JOB_GARBAGE, JOB_MANUAL };
+enum job_reason { JOB_LEVEL0, JOB_SIZE, JOB_TOMBSTONES, JOB_GARBAGE, JOB_MANUAL, JOB_RUNS };
 
 struct job {
 	enum job_reason reason;

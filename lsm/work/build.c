@@ -52,10 +52,16 @@ static uint64_t stripe_end(const struct build_input *in, size_t stripe)
 	return stripe < in->snapshots_n ? in->snapshots[stripe] : SEQUENCE_MAX;
 }
 
-/* May tables that the build doesn't see hold older versions? For level 0 those are the other tables of level 0, too. */
+/* May tables that the build doesn't see hold older versions? For level 0 those are the older tables of level 0, too. */
 static bool anything_below(const struct build_input *in, struct lsm_slice begin, struct lsm_slice end)
 {
-	return version_overlaps(in->version, in->output_level ? in->output_level + 1 : 0, begin, end);
+	const struct level *l0 = &in->version->levels[0];
+
+	for (size_t i = in->older_from; !in->output_level && i < l0->n; i++) {
+		if (!table_before_key(l0->tables[i], begin) && !table_after_key(l0->tables[i], end))
+			return true;
+	}
+	return version_overlaps(in->version, in->output_level + 1, begin, end);
 }
 
 /* ---- outputs ---- */

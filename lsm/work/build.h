@@ -19,6 +19,7 @@ struct build_input {
 	size_t snapshots_n;
 	const struct version *version; /* what lies below output_level decides about tombstones */
 	unsigned output_level;
+	size_t older_from; /* output_level 0: the version's tables of level 0 from this index on are older than the outputs */
 	uint64_t table_bytes_max; /* outputs are cut at this size; UINT64_MAX: never */
 	struct table_write_options table;
 	uint32_t blob_min_bytes;

@@ -87,6 +87,9 @@ static void options_choose(struct lsm_options *o, struct rng *rng)
 		.filter_bits = rng_one_in(rng, 4) ? UINT32_MAX : (uint32_t)between(rng, 1, 20),
 		.open_tables_max = (uint32_t)between(rng, 16, 100),
 		.threads = (uint32_t)between(rng, 1, 4),
+		.compaction = rng_one_in(rng, 3) ? LSM_COMPACT_TIERED : LSM_COMPACT_LEVELED,
+		.tiered_runs = (uint32_t)between(rng, 2, 6),
+		.compact_bytes_per_second = rng_one_in(rng, 8) ? power_between(rng, 22, 26) : 0,
 		.log = log_line,
 		.log_level = (uint32_t)between(rng, 1, 2),
 	};

@@ -373,6 +373,56 @@ static void test_manual(void **state)
 	version_unref(v);
 }
 
+static const char *pick_tiered(const struct version *v)
+{
+	struct picker_options tiered = options;
+	struct job j = { 0 };
+	const char *text;
+	bool found = true;
+
+	tiered.tiered_runs = 3;
+	OK(pick_job(v, &tiered, NULL, 0, &j, &found));
+	text = text_of(&j, found);
+	job_done(&j);
+	return text;
+}
+
+/* Runs of similar size become one when enough have gathered, but only neighbours in age. */
+static void test_tiered(void **state)
+{
+	struct version *v = version_with(empty(), 6, meta_new(*state, 1, "a", "z", 1, 100000));
+
+	v = version_with(v, 0, meta_new(*state, 10, "a", "m", 10, 900));
+	v = version_with(v, 0, meta_new(*state, 11, "a", "m", 11, 100));
+	v = version_with(v, 0, meta_new(*state, 12, "a", "m", 12, 90));
+	assert_string_equal(pick_tiered(v), ""); /* the oldest is no run like the others */
+	v = version_with(v, 0, meta_new(*state, 13, "a", "m", 13, 110));
+	assert_string_equal(pick_tiered(v), "0>0 13,12,11");
+	v->levels[0].tables[1]->busy = true;
+	assert_string_equal(pick_tiered(v), "");
+	v->levels[0].tables[1]->busy = false;
+	v->levels[0].tables[1]->props.sequence_min = 5; /* what is older than the next one must not be mixed with it */
+	assert_string_equal(pick_tiered(v), "");
+	version_unref(v);
+}
+
+/* Level 0 as a whole goes down when it is as large as the last level, or when it meets nothing. */
+static void test_tiered_to_last_level(void **state)
+{
+	struct version *v = version_with(empty(), 0, meta_new(*state, 10, "a", "m", 10, 100));
+
+	assert_string_equal(pick_tiered(v), "move 0>6 10");
+	version_unref(v);
+	v = version_with(empty(), 6, meta_new(*state, 1, "c", "d", 1, 1000));
+	for (uint64_t i = 0; i < 3; i++)
+		v = version_with(v, 0, meta_new(*state, 10 + i, "a", "f", 10 + i, 400));
+	assert_string_equal(pick_tiered(v), "0>6 12,11,10+1");
+	/* A level that leveled compaction left goes down first. */
+	v = version_with(v, 5, meta_new(*state, 2, "a", "g", 2, 10));
+	assert_string_equal(pick_tiered(v), "0>5 12,11,10+2");
+	version_unref(v);
+}
+
 static void test_debt(void **state)
 {
 	struct version *v = empty();
@@ -409,6 +459,8 @@ int main(void)
 		T(test_garbage_limits),
 		T(test_overwritten),
 		T(test_manual),
+		T(test_tiered),
+		T(test_tiered_to_last_level),
 		T(test_debt),
 	};
 
