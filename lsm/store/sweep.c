@@ -103,11 +103,13 @@ static int sweep_by(struct sweep *s, unsigned level, size_t at, uint64_t mark)
 	if (!by->props.range_deletes || swept == SWEPT || swept == mark)
 		return LSM_OK;
 	s->again = false;
-	rc = table_cache_get(s->db->tables, by->number, &pin);
-	if (!rc && table_range_dels(pin.table))
-		rc = look_below(s, level, at, by, table_range_dels(pin.table));
+	/* One that can't be read keeps nobody from sweeping by the others; compactions and readers report it. */
+	if (table_cache_get(s->db->tables, by->number, &pin)) {
+		atomic_store_explicit(&by->swept, SWEPT, memory_order_relaxed);
+		return LSM_OK;
+	}
+	rc = table_range_dels(pin.table) ? look_below(s, level, at, by, table_range_dels(pin.table)) : LSM_OK;
 	table_cache_release(s->db->tables, &pin);
-	/* What can't be read is not tried again and again; compactions and readers report it. */
 	atomic_store_explicit(&by->swept, s->again ? mark : SWEPT, memory_order_relaxed);
 	return rc;
 }
@@ -129,6 +131,11 @@ bool sweep_covered(struct lsm_db *db)
 	if (s.n && !rc) {
 		count(db->tables_dropped, s.n);
 		event_drop(db, s.found, s.n);
+	}
+	/* What failed is tried again. */
+	for (unsigned level = 0; rc && level < LSM_LEVELS; level++) {
+		for (size_t i = 0; i < sv->version->levels[level].n; i++)
+			atomic_store_explicit(&sv->version->levels[level].tables[i]->swept, 0, memory_order_relaxed);
 	}
 	mutex_lock(&db->lock);
 	for (size_t i = 0; i < s.n; i++)
