@@ -116,7 +116,7 @@ struct lsm_db {
 	unsigned jobs_running;
 	bool loading;                   /* a load is choosing its levels: no job may begin */
 	uint64_t flush_started_us;      /* 0: none is running */
-	uint64_t flush_us;              /* what one takes, on average */
+	_Atomic uint64_t flush_us;      /* what one takes, on average; tree lock to change it */
 	struct lsm_error failure;       /* why the store is read-only, once `failed` is set */
 	struct lsm_error flush_failure; /* the last flush's error; code 0 after a success */
 
