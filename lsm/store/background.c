@@ -157,7 +157,7 @@ static void flush_thread(void *ctx)
 
 /* Writers and readers, and the flush, come first where processors are scarce; what that leaves undone is debt, which
  * slows the writers down. */
-enum { COMPACT_NICE = 10 };
+enum { COMPACT_NICE = 5 };
 
 /* Picks and runs one job. False when there is none to do now. */
 static bool compact_once(struct lsm_db *db)

@@ -10,12 +10,15 @@ enum {
 
 /*
  * From the first sign of debt each byte costs time, at full debt as much as would let 1 MB a second through. The square
- * keeps the beginning gentle.
+ * keeps the beginning gentle; beyond full debt it soon gets ten times as dear, so that there is a bound however little of
+ * the processor compaction gets.
  */
 static uint64_t debt_ps(struct lsm_db *db, const struct superversion *sv)
 {
 	double debt = picker_debt(sv->version, &db->picker), ps = debt * debt * 1e6;
 
+	if (debt > 1)
+		ps *= ps / 1e6 * (ps / 1e6) * (ps / 1e6);
 	return ps > 1e7 ? 10000000 : (uint64_t)ps;
 }
 
