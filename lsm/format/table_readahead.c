@@ -70,7 +70,8 @@ static void hint_ahead(struct readahead *ra, const struct table *t, uint64_t beg
 	if (from >= to || to - from < ahead / 2)
 		return;
 	file_will_need(t->file, from, to - from);
-	ra->hinted = ra->backward ? from : to;
+	/* All down to the beginning, where 0 would say that there was no hint yet: the file's header is no block. */
+	ra->hinted = !ra->backward ? to : from ? from : 1;
 }
 
 /* Reads a window that begins, or backward ends, with the block at [begin, end). */

@@ -320,7 +320,7 @@ static void test_scans_announce(void **state)
 		bytes -= bytes_before;
 		print_message("announced %llu of %llu bytes\n", (unsigned long long)bytes,
 			      (unsigned long long)files_bytes(f->t.store, ".sst"));
-		assert_true(bytes > 3000 * 1000 && bytes <= files_bytes(f->t.store, ".sst") * 11 / 10);
+		assert_true(bytes > 3000 * 1000 && bytes <= files_bytes(f->t.store, ".sst"));
 	}
 }
 
