@@ -11,8 +11,9 @@
 
 #include "lsm/memory/block_heap.h"
 #include "tests/support/rng.h"
+#include "tests/support/sanitized.h"
 
-enum { PIECES = 6000, STEPS = 200000, THREADS = 4 };
+enum { PIECES = 6000, STEPS = SANITIZED ? 40000 : 200000, THREADS = 4 };
 
 struct piece {
 	uint8_t *data;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Space: what is overwritten or deleted is given back, without anybody's call where it is large. */
 #include "tests/support/db_test.h"
+#include "tests/support/sanitized.h"
 
 #include <time.h>
 
@@ -73,7 +74,7 @@ static void test_blobs_are_reclaimed_by_themselves(void **state)
 /* Filters of twice the budget: those that find no room stay on the disk, and all is found as well. */
 static void test_filters_stay_within_the_budget(void **state)
 {
-	enum { KEYS = 500000, MEMORY = 4 << 20 };
+	enum { KEYS = SANITIZED ? 300000 : 500000, MEMORY = 4 << 20 };
 	struct db_test *t = *state;
 	struct lsm_stats st;
 
@@ -110,7 +111,7 @@ static void test_filters_stay_within_the_budget(void **state)
  */
 static void test_random_overwrites(void **state)
 {
-	enum { KEYS = 600, SIZE = 100000, OVERWRITES = 6 * KEYS };
+	enum { KEYS = 600, SIZE = 100000, OVERWRITES = (SANITIZED ? 2 : 6) * KEYS };
 	const uint64_t live = (uint64_t)KEYS * SIZE;
 	struct db_test *t = *state;
 	struct rng rng = { 77 };

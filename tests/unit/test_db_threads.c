@@ -1,15 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* Several threads on one store. Threads report to their test, which asserts: cmocka's jumps must not cross threads. */
 #include "tests/support/db_test.h"
+#include "tests/support/sanitized.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
 
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-enum { SLOWER = 5 };
-#else
-enum { SLOWER = 1 };
-#endif
+enum { SLOWER = SANITIZED ? 5 : 1 };
 
 enum { THREADS_MAX = 12 };
 
