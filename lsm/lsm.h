@@ -128,8 +128,8 @@ struct lsm_options {
 	uint32_t blob_direct_bytes; /* values from this size skip log and memtable; default 32 KiB */
 	uint64_t blob_segment_bytes; /* a blob segment is sealed at this size; default 64 MiB */
 	uint64_t table_bytes;        /* a compaction's output is cut at this size; default 32 MiB */
-	uint64_t level_base_bytes;   /* target size of level 1; default 4 memtables */
-	uint32_t level_ratio;        /* each deeper level's target is this many times larger; default 10, from 2 */
+	uint64_t level_base_bytes;   /* a level of at most so many bytes needs none above it but 0; default 4 memtables */
+	uint32_t level_ratio;        /* of the levels' targets, each is this many times the one above; default 10, from 2 */
 	uint32_t l0_tables;          /* level 0 is compacted from this many tables; default 4 */
 	uint32_t filter_bits;        /* bloom filter bits a key; default 10; UINT32_MAX for none */
 	uint32_t open_tables_max;    /* table files open at once; default 512 */

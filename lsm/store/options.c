@@ -57,7 +57,7 @@ static const struct option table[] = {
 	  .max = UINT64_C(1) << 40, .meaning = "a compaction's output is cut at this size" },
 	{ FIELD(level_base_bytes), OPTION_SIZE, .kept = true, .compute = level_base_default,
 	  .standard_text = "4 memtables", .min = 64 * KIB, .max = UINT64_C(1) << 50,
-	  .meaning = "target size of level 1" },
+	  .meaning = "a level of so many bytes lies right below level 0" },
 	{ FIELD(level_ratio), OPTION_NUMBER, .kept = true, .standard = 10, .min = 2, .max = 1000,
 	  .meaning = "each deeper level's target is so many times larger" },
 	{ FIELD(l0_tables), OPTION_NUMBER, .kept = true, .standard = 4, .min = 1, .max = 1000,

@@ -313,8 +313,8 @@ static void test_current_sync_fails(void **state)
 		usleep(50000);
 	}
 	assert_code(lsm_put(f->t.db, S("k"), S("v"), 0), LSM_READ_ONLY);
-	f->env.done = NULL;
 	close_anyhow(&f->t);
+	f->env.done = NULL; /* no thread runs that could ask for it */
 	env_fault_clear(&f->env);
 	db_open(&f->t);
 	expect_large_values(&f->t);
