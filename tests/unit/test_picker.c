@@ -134,7 +134,7 @@ static void test_old_shape_moves_down(void **state)
 	struct version *v = empty();
 	uint64_t number = 1;
 	unsigned moves = 0;
-	char key[8];
+	char key[16];
 
 	for (unsigned level = 1; level <= 3; level++)
 		for (int i = 0; i < (level == 1 ? 2 : level == 2 ? 20 : 70); i++, number++) {
