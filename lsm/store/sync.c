@@ -247,10 +247,10 @@ static int round_run(struct lsm_db *db)
 
 enum { PATIENCE_US_MAX = 1000 };
 
-/* Half of a round's time is what it may cost to wait for a thread that doesn't come back. */
+/* A round's time is what it may cost to wait for a thread that doesn't come back. */
 static uint64_t patience_us(const struct lsm_db *db)
 {
-	return db->sync_us / 2 < PATIENCE_US_MAX ? db->sync_us / 2 : PATIENCE_US_MAX;
+	return db->sync_us < PATIENCE_US_MAX ? db->sync_us : PATIENCE_US_MAX;
 }
 
 /*
