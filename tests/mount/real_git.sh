@@ -49,7 +49,7 @@ grep -qE '^(error|missing|broken|corrupt)' "$work/fsck" && fail "git fsck finds 
 
 if [ "${1:-}" = build ]; then
 	step "build, and run unit tests there"
-	meson setup build --buildtype=debug -Dtests=enabled >"$work/setup.log" 2>&1 || { cat "$work/setup.log"; fail "meson setup"; }
+	meson setup build --buildtype=debug -Dtests=enabled -Dbench=disabled >"$work/setup.log" 2>&1 || { cat "$work/setup.log"; fail "meson setup"; }
 	ninja -C build >"$work/ninja.log" 2>&1 || { grep -v '^\[' "$work/ninja.log"; fail "ninja"; }
 	meson test -C build --no-rebuild --suite unit --no-suite threads --print-errorlogs >"$work/test.log" 2>&1 ||
 		{ tail -n 100 "$work/test.log"; fail "the unit tests"; }
