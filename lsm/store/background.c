@@ -159,6 +159,19 @@ static void flush_thread(void *ctx)
  * slows the writers down. */
 enum { COMPACT_NICE = 5 };
 
+/* pick_job(), or when nothing is due, what readers pay for. tree lock. */
+static int pick(struct lsm_db *db, const struct version *v, const struct segment_info *infos, size_t n, struct job *ret,
+		bool *ret_found)
+{
+	uint64_t seeks, gets;
+	int rc = pick_job(v, &db->picker, infos, n, ret, ret_found);
+
+	if (rc || *ret_found)
+		return rc;
+	read_totals(db, &seeks, &gets);
+	return pick_reads(v, &db->picker, seeks - db->version_seeks, gets - db->version_gets, ret, ret_found);
+}
+
 /* Picks and runs one job. False when there is none to do now. */
 static bool compact_once(struct lsm_db *db)
 {
@@ -177,7 +190,7 @@ static bool compact_once(struct lsm_db *db)
 	sv = atomic_load(&db->current);
 	atomic_fetch_add_explicit(&sv->refs, 1, memory_order_relaxed);
 	if (!rc)
-		rc = pick_job(sv->version, &db->picker, infos, n, &j, &found);
+		rc = pick(db, sv->version, infos, n, &j, &found);
 	if (!rc && found && !job_begin(db, &j)) {
 		job_done(&j);
 		found = false;

@@ -114,6 +114,7 @@ struct lsm_db {
 	uint64_t snapshots_n;
 	struct running_job running[JOBS_MAX];
 	unsigned jobs_running;
+	uint64_t version_seeks, version_gets; /* counted when the version changed last; see read_totals() */
 	bool loading;                   /* a load is choosing its levels: no job may begin */
 	uint64_t flush_started_us;      /* 0: none is running */
 	_Atomic uint64_t flush_us;      /* what one takes, on average; tree lock to change it */
@@ -198,6 +199,9 @@ void note_room_wait(struct lsm_db *db, uint64_t start_ns);
 void flush_reason_note(struct lsm_db *db, bool idle);
 /* A line of what the log is always told (LSM_LOG_NOTICE). Under no lock. */
 void db_log(struct lsm_db *db, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* stats.c: all seeks and gets until now. */
+void read_totals(const struct lsm_db *db, uint64_t *ret_seeks, uint64_t *ret_gets);
 
 /* superversion.c */
 int superversion_new(struct memtable *mem, struct memtable *const *imm, unsigned imm_n, struct version *version,

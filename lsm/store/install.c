@@ -119,6 +119,7 @@ int install(struct lsm_db *db, struct edit *e, unsigned flushed_n)
 		if (flushed_n)
 			observe_since(db, LSM_HISTOGRAM_FLUSH, db->flush_start_ns);
 		superversion_set(db, sv);
+		read_totals(db, &db->version_seeks, &db->version_gets);
 	}
 	mutex_unlock(&db->lock);
 	if (rc)

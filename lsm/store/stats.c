@@ -53,6 +53,18 @@ static void add_gauges(struct lsm_db *db, struct lsm_stats *s)
 	s->disk_bytes += segments.file_bytes + wal.file_bytes;
 }
 
+void read_totals(const struct lsm_db *db, uint64_t *ret_seeks, uint64_t *ret_gets)
+{
+	uint64_t seeks = 0, gets = 0;
+
+	for (unsigned i = 0; i < EPOCH_SLOTS; i++) {
+		seeks += counted(db->reads[i].seeks);
+		gets += counted(db->reads[i].gets);
+	}
+	*ret_seeks = seeks;
+	*ret_gets = gets;
+}
+
 void lsm_get_stats(struct lsm_db *db, struct lsm_stats *ret)
 {
 	struct lsm_stats s = {
@@ -79,14 +91,13 @@ void lsm_get_stats(struct lsm_db *db, struct lsm_stats *ret)
 	};
 
 	for (unsigned i = 0; i < EPOCH_SLOTS; i++) {
-		s.gets += counted(db->reads[i].gets);
 		s.gets_found += counted(db->reads[i].found);
 		s.iterators += counted(db->reads[i].iterators);
-		s.seeks += counted(db->reads[i].seeks);
 		s.entries_skipped += counted(db->reads[i].skipped);
 		s.filter_useful += counted(db->reads[i].filtered);
 		s.filter_false += counted(db->reads[i].filter_false);
 	}
+	read_totals(db, &s.seeks, &s.gets);
 	mutex_lock(&db->lock);
 	s.snapshots = db->snapshots_n + db->named.n;
 	mutex_unlock(&db->lock);

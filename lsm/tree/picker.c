@@ -460,6 +460,35 @@ int pick_job(const struct version *v, const struct picker_options *o, const stru
 	return LSM_OK;
 }
 
+/* What a table of level 0 adds to a seek and to a get, what a compaction costs, and each byte that it rewrites: measured. */
+enum { READS_SEEK_NS = 2000, READS_GET_NS = 100, READS_JOB_NS = 10000000, READS_BYTE_NS = 6 };
+
+int pick_reads(const struct version *v, const struct picker_options *o, uint64_t seeks, uint64_t gets, struct job *ret,
+	       bool *ret_found)
+{
+	uint64_t spent = v->levels[0].n * (seeks * READS_SEEK_NS + gets * READS_GET_NS), bytes = 0;
+	struct job j = { 0 };
+	struct shape shape;
+	bool found = false;
+	int rc;
+
+	*ret_found = false;
+	if (!v->levels[0].n || o->tiered_runs)
+		return LSM_OK;
+	shape_of(v, o, &shape);
+	rc = pick_level0(v, &shape, &j, &found);
+	for (size_t i = 0; i < j.inputs_n; i++)
+		bytes += j.inputs[i]->props.file_bytes;
+	if (rc || !found || spent < READS_JOB_NS + bytes * READS_BYTE_NS) {
+		job_done(&j);
+		return rc;
+	}
+	j.reason = JOB_READS;
+	*ret = j;
+	*ret_found = true;
+	return LSM_OK;
+}
+
 int pick_manual(const struct version *v, const struct picker_options *o, unsigned level, unsigned deepest,
 		struct lsm_slice begin, struct lsm_slice end, struct job *ret, bool *ret_found, bool *ret_busy)
 {
@@ -507,7 +536,7 @@ int pick_manual(const struct version *v, const struct picker_options *o, unsigne
 
 void job_to_text(const struct job *j, char *buf, size_t size)
 {
-	static const char *const reasons[] = { "level0", "size", "tombstones", "garbage", "asked", "runs" };
+	static const char *const reasons[] = { "level0", "size", "tombstones", "garbage", "asked", "runs", "reads" };
 	uint64_t bytes = 0;
 
 	for (size_t i = 0; i < j->inputs_n; i++)

@@ -328,13 +328,43 @@ static void test_many_tables(void **state)
 	lsm_iter_free(it);
 }
 
+/* What is written while nobody reads stays in level 0; once many seeks have gone through it, it is merged. */
+static void test_seeks_merge_level0(void **state)
+{
+	struct db_test *t = *state;
+	struct lsm_stats s;
+	struct lsm_iter *it;
+
+	put(t, "a", "1");
+	put(t, "z", "1");
+	assert_ok(lsm_compact_range(t->db, S(""), S("")));
+	put(t, "m", "2");
+	put(t, "z", "2");
+	assert_ok(lsm_flush(t->db));
+	assert_int_equal(stats_of(t).levels[0].tables, 1);
+	for (unsigned round = 0; (s = stats_of(t)).levels[0].tables && round < 2000; round++) {
+		it = iter_new(t, NULL);
+		for (unsigned i = 0; i < 100; i++)
+			lsm_iter_seek(it, S("k"));
+		assert_at(it, "m");
+		lsm_iter_free(it);
+		usleep(10000); /* the compaction thread looks once a second */
+	}
+	assert_int_equal(s.levels[0].tables, 0);
+	assert_true(s.seeks >= 10000000 / 2000);
+	expect_keys(t, NULL, "a m z");
+	expect(t, "z", "2");
+}
+
 int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, db_setup, db_teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_seeks),          T(test_turning),           T(test_bounds),
-		T(test_values),         T(test_range_deletes),     T(test_one_moment),
-		T(test_many_snapshots), T(test_over_many_deletes), T(test_many_tables),
+		T(test_seeks),          T(test_turning),
+		T(test_bounds),         T(test_values),
+		T(test_range_deletes),  T(test_one_moment),
+		T(test_many_snapshots), T(test_over_many_deletes),
+		T(test_many_tables),    T(test_seeks_merge_level0),
 	};
 
 	return cmocka_run_group_tests_name("db_iter", tests, NULL, NULL);

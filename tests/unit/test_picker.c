@@ -49,6 +49,19 @@ static const char *pick(const struct version *v, const struct segment_info *segm
 	return text;
 }
 
+static const char *pick_for_reads(const struct version *v, const struct picker_options *o, uint64_t seeks,
+				  uint64_t gets)
+{
+	struct job j = { 0 };
+	const char *text;
+	bool found = true;
+
+	OK(pick_reads(v, o, seeks, gets, &j, &found));
+	text = text_of(&j, found);
+	job_done(&j);
+	return text;
+}
+
 static const char *manual(const struct version *v, unsigned level, unsigned deepest, const char *begin, const char *end,
 			  bool *ret_busy)
 {
@@ -442,6 +455,31 @@ static void test_debt(void **state)
 	version_unref(v);
 }
 
+/* Level 0 goes down once readers have had as much work with it as that makes, and not before. */
+static void test_reads_pay_for_level0(void **state)
+{
+	struct picker_options tiered = options;
+	struct version *v = empty();
+
+	tiered.tiered_runs = 4;
+	v = version_with(v, 6, meta_new(*state, 1, "a", "m", 1, 900));
+	assert_string_equal(pick_for_reads(v, &options, UINT32_MAX, UINT32_MAX), ""); /* nothing lies above */
+	v = version_with(v, 0, meta_new(*state, 2, "b", "k", 2, 100));
+	v = version_with(v, 0, meta_new(*state, 3, "c", "k", 3, 100));
+	assert_string_equal(pick(v, NULL, 0), "");
+	assert_string_equal(pick_for_reads(v, &options, 0, 0), "");
+	/* 10 ms and 1,100 bytes at 6 ns; two tables at 2000 ns a seek, 100 ns a get */
+	assert_string_equal(pick_for_reads(v, &options, 2501, 0), "");
+	assert_string_equal(pick_for_reads(v, &options, 2502, 0), "0>6 3,2+1");
+	assert_string_equal(pick_for_reads(v, &options, 0, 50032), "");
+	assert_string_equal(pick_for_reads(v, &options, 0, 50033), "0>6 3,2+1");
+	assert_string_equal(pick_for_reads(v, &options, 1251, 25017), "0>6 3,2+1");
+	assert_string_equal(pick_for_reads(v, &tiered, UINT32_MAX, UINT32_MAX), "");
+	v->levels[0].tables[1]->busy = true;
+	assert_string_equal(pick_for_reads(v, &options, UINT32_MAX, UINT32_MAX), "");
+	version_unref(v);
+}
+
 int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, tree_setup, tree_teardown)
@@ -461,6 +499,7 @@ int main(void)
 		T(test_manual),
 		T(test_tiered),
 		T(test_tiered_to_last_level),
+		T(test_reads_pay_for_level0),
 		T(test_debt),
 	};
 
