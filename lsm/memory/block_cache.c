@@ -20,6 +20,7 @@ struct block_cache {
 	_Atomic int64_t kept_bytes; /* of filters and indexes that open tables keep */
 	struct block_heap *heap;
 	_Atomic uint64_t prefetch_left; /* bytes */
+	atomic_flag trimming;
 };
 
 static void *pin_uncached(void *data)
@@ -31,6 +32,39 @@ static bool is_uncached(const void *pin)
 {
 	return (uintptr_t)pin & 1;
 }
+
+/* ---- holes: what the heap holds beyond its blocks ---- */
+
+static bool lies_in_closed(void *ctx, const void *value)
+{
+	return block_heap_closed(ctx, value);
+}
+
+/*
+ * Blocks are evicted by their use, wherever they lie, so a cache that has to shrink leaves holes all over its memory. When
+ * these pass a HOLES_SHARE of the budget, the emptiest chunks are given up with all blocks in them.
+ */
+static void trim(struct block_cache *b)
+{
+	enum { HOLES_SHARE = 16 };
+	uint64_t capacity = cache_capacity(b->cache), charged = cache_charged(b->cache);
+	uint64_t limit = charged < capacity ? capacity - charged : 0, bytes = block_heap_bytes(b->heap);
+
+	if (bytes <= limit + capacity / HOLES_SHARE ||
+	    atomic_flag_test_and_set_explicit(&b->trimming, memory_order_acquire))
+		return;
+	if (block_heap_close_chunks(b->heap, bytes - limit))
+		cache_erase_values(b->cache, lies_in_closed, b->heap);
+	atomic_flag_clear_explicit(&b->trimming, memory_order_release);
+}
+
+void block_cache_charge(struct block_cache *b, int64_t delta)
+{
+	cache_charge(b->cache, delta);
+	trim(b);
+}
+
+/* ---- the source ---- */
 
 static struct block_pin pin_entry(struct cache_entry *e)
 {
@@ -58,6 +92,7 @@ static void source_insert(struct block_source *source, uint64_t file, uint64_t o
 					     size + BLOCK_OVERHEAD_BYTES, low_priority);
 
 	*ret = e ? pin_entry(e) : (struct block_pin){ slice_of(data, size), pin_uncached(data) };
+	trim(b);
 }
 
 static void source_release(struct block_source *source, struct block_pin *pin)
@@ -81,7 +116,7 @@ static bool source_keep(struct block_source *source, size_t bytes, enum keep_why
 	if (atomic_load_explicit(&b->kept_bytes, memory_order_relaxed) + (int64_t)bytes > max)
 		return false;
 	atomic_fetch_add(&b->kept_bytes, (int64_t)bytes);
-	cache_charge(b->cache, (int64_t)bytes);
+	block_cache_charge(b, (int64_t)bytes);
 	return true;
 }
 
@@ -173,4 +208,9 @@ struct block_source *block_cache_source(struct block_cache *b)
 struct cache *block_cache_cache(struct block_cache *b)
 {
 	return b->cache;
+}
+
+uint64_t block_cache_heap_bytes(struct block_cache *b)
+{
+	return block_heap_bytes(b->heap);
 }

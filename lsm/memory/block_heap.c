@@ -2,7 +2,7 @@
 #include "lsm/memory/block_heap.h"
 
 #include <assert.h>
-#include <stdbool.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,6 +32,12 @@ struct slab {
 	uint16_t free;  /* the first piece that came back, + 1; its first bytes name the next one */
 };
 
+struct chunk {
+	uint32_t used_bytes; /* of pieces given out */
+	uint8_t slabs;       /* in use */
+	atomic_bool closed;  /* its slabs are in no list; read without the lock, too */
+};
+
 struct block_heap {
 	uint8_t *base;                /* NULL: all is malloc's */
 	size_t chunks_n, chunks_used; /* chunks from `chunks_used` on were never used */
@@ -39,10 +45,10 @@ struct block_heap {
 	struct slab *slabs;
 	uint32_t open[CLASSES]; /* heads of the lists */
 	uint32_t free;
-	uint8_t *chunk_slabs; /* slabs in use, for each chunk */
-	uint32_t *idle;       /* chunks without one: a stack; all but the first of them hold no memory */
+	struct chunk *chunks;
+	uint32_t *idle; /* chunks without a slab in use: a stack; all but the first of them hold no memory */
 	size_t idle_n;
-	uint64_t bytes;
+	_Atomic uint64_t bytes; /* read without the lock, too */
 };
 
 int block_heap_new(uint64_t capacity, struct block_heap **ret)
@@ -61,9 +67,9 @@ int block_heap_new(uint64_t capacity, struct block_heap **ret)
 	/* Room for slabs that are not full, too: only what is touched takes memory. */
 	h->chunks_n = (size_t)(capacity + capacity / 2) / PAGES_CHUNK_BYTES;
 	h->slabs = calloc(h->chunks_n * SLABS_PER_CHUNK, sizeof(*h->slabs));
-	h->chunk_slabs = calloc(h->chunks_n, sizeof(*h->chunk_slabs));
+	h->chunks = calloc(h->chunks_n, sizeof(*h->chunks));
 	h->idle = calloc(h->chunks_n, sizeof(*h->idle));
-	if (h->slabs && h->chunk_slabs && h->idle)
+	if (h->slabs && h->chunks && h->idle)
 		h->base = pages_reserve(h->chunks_n * PAGES_CHUNK_BYTES);
 	return LSM_OK;
 }
@@ -75,7 +81,7 @@ void block_heap_free(struct block_heap *h)
 	if (h->base)
 		pages_release(h->base, h->chunks_n * PAGES_CHUNK_BYTES);
 	free(h->slabs);
-	free(h->chunk_slabs);
+	free(h->chunks);
 	free(h->idle);
 	mutex_done(&h->lock);
 	free(h);
@@ -131,14 +137,17 @@ static bool open_chunk(struct block_heap *h)
 }
 
 /* The last slab of a chunk came back. One idle chunk keeps its memory, for who comes next. */
-static void close_chunk(struct block_heap *h, size_t chunk)
+static void idle_chunk(struct block_heap *h, size_t chunk)
 {
-	for (size_t i = 0; i < SLABS_PER_CHUNK; i++)
-		unlink_slab(h, &h->free, (uint32_t)(chunk * SLABS_PER_CHUNK + i));
+	if (!h->chunks[chunk].closed) {
+		for (size_t i = 0; i < SLABS_PER_CHUNK; i++)
+			unlink_slab(h, &h->free, (uint32_t)(chunk * SLABS_PER_CHUNK + i));
+		h->bytes -= PAGES_CHUNK_BYTES;
+	}
+	h->chunks[chunk].closed = false;
 	if (h->idle_n)
 		pages_drop(chunk_at(h, chunk));
 	h->idle[h->idle_n++] = (uint32_t)chunk;
-	h->bytes -= PAGES_CHUNK_BYTES;
 }
 
 /* ---- pieces ---- */
@@ -171,7 +180,7 @@ static uint32_t slab_with_room(struct block_heap *h, uint16_t class)
 	unlink_slab(h, &h->free, i);
 	h->slabs[i] = (struct slab){ .class = class };
 	link_slab(h, &h->open[class], i);
-	h->chunk_slabs[i / SLABS_PER_CHUNK]++;
+	h->chunks[i / SLABS_PER_CHUNK].slabs++;
 	return i;
 }
 
@@ -191,6 +200,7 @@ static void *take(struct block_heap *h, uint16_t class)
 		piece = piece_at(h, i, s->fresh++);
 	}
 	s->used++;
+	h->chunks[i / SLABS_PER_CHUNK].used_bytes += (uint32_t)piece_bytes(s);
 	if (!has_room(s))
 		unlink_slab(h, &h->open[class], i);
 	return piece;
@@ -214,19 +224,23 @@ static void give(struct block_heap *h, uint8_t *piece)
 	struct slab *s = &h->slabs[i];
 	uint16_t n = (uint16_t)((size_t)(piece - piece_at(h, i, 0)) / piece_bytes(s) + 1);
 	uint32_t *open = &h->open[s->class];
+	struct chunk *chunk = &h->chunks[i / SLABS_PER_CHUNK];
 
 	assert(s->used && piece == piece_at(h, i, n - 1u));
-	if (!has_room(s))
+	if (!has_room(s) && !chunk->closed)
 		link_slab(h, open, i);
 	memcpy(piece, &s->free, sizeof(s->free));
 	s->free = n;
+	chunk->used_bytes -= (uint32_t)piece_bytes(s);
 	if (--s->used)
 		return;
-	unlink_slab(h, open, i);
+	if (!chunk->closed) {
+		unlink_slab(h, open, i);
+		link_slab(h, &h->free, i);
+	}
 	s->class = 0;
-	link_slab(h, &h->free, i);
-	if (!--h->chunk_slabs[i / SLABS_PER_CHUNK])
-		close_chunk(h, i / SLABS_PER_CHUNK);
+	if (!--chunk->slabs)
+		idle_chunk(h, i / SLABS_PER_CHUNK);
 }
 
 void block_heap_give(struct block_heap *h, void *piece)
@@ -244,10 +258,61 @@ void block_heap_give(struct block_heap *h, void *piece)
 
 uint64_t block_heap_bytes(struct block_heap *h)
 {
-	uint64_t bytes;
+	return atomic_load_explicit(&h->bytes, memory_order_relaxed);
+}
+
+/* ---- closing ---- */
+
+static void close_chunk(struct block_heap *h, size_t chunk)
+{
+	for (size_t i = chunk * SLABS_PER_CHUNK; i < (chunk + 1) * SLABS_PER_CHUNK; i++) {
+		struct slab *s = &h->slabs[i];
+
+		if (!s->class)
+			unlink_slab(h, &h->free, (uint32_t)i);
+		else if (has_room(s))
+			unlink_slab(h, &h->open[s->class], (uint32_t)i);
+	}
+	h->chunks[chunk].closed = true;
+	h->bytes -= PAGES_CHUNK_BYTES;
+}
+
+/* The open chunk in use that holds the fewest bytes, or chunks_n. */
+static size_t emptiest_chunk(const struct block_heap *h)
+{
+	size_t best = h->chunks_n;
+
+	for (size_t i = 0; i < h->chunks_used; i++) {
+		const struct chunk *c = &h->chunks[i];
+
+		if (c->slabs && !c->closed && (best == h->chunks_n || c->used_bytes < h->chunks[best].used_bytes))
+			best = i;
+	}
+	return best;
+}
+
+bool block_heap_close_chunks(struct block_heap *h, uint64_t bytes)
+{
+	uint64_t closed = 0;
 
 	mutex_lock(&h->lock);
-	bytes = h->bytes;
+	while (h->base && closed < bytes) {
+		size_t chunk = emptiest_chunk(h);
+
+		if (chunk == h->chunks_n)
+			break;
+		close_chunk(h, chunk);
+		closed += PAGES_CHUNK_BYTES;
+	}
 	mutex_unlock(&h->lock);
-	return bytes;
+	return closed > 0;
+}
+
+bool block_heap_closed(struct block_heap *h, const void *piece)
+{
+	const uint8_t *p = piece;
+
+	if (!h->base || p < h->base || p >= h->base + h->chunks_n * PAGES_CHUNK_BYTES)
+		return false;
+	return h->chunks[(size_t)(p - h->base) / PAGES_CHUNK_BYTES].closed;
 }

@@ -105,13 +105,18 @@ static inline uint32_t fingerprint(uint64_t hash)
 	return (uint32_t)(hash >> 24) | 1; /* 0 stands for none */
 }
 
-static uint64_t shard_limit(const struct cache *c)
+uint64_t cache_charged(const struct cache *c)
 {
 	int64_t charged = atomic_load_explicit(&c->charged, memory_order_relaxed);
 
-	if (charged <= 0)
-		return c->capacity >> c->shard_bits;
-	return (uint64_t)charged >= c->capacity ? 0 : (c->capacity - (uint64_t)charged) >> c->shard_bits;
+	return charged > 0 ? (uint64_t)charged : 0;
+}
+
+static uint64_t shard_limit(const struct cache *c)
+{
+	uint64_t charged = cache_charged(c);
+
+	return charged >= c->capacity ? 0 : (c->capacity - charged) >> c->shard_bits;
 }
 
 static uint64_t linked_charge(struct shard *s)
@@ -636,27 +641,44 @@ void cache_erase(struct cache *c, struct cache_key key)
 	free_list(c, s, freed);
 }
 
-static void erase_file_of_queue(struct shard *s, struct queue *q, uint64_t file, struct cache_entry **freed)
+/* Which entries: those of a file, or those with certain values. */
+struct wanted {
+	uint64_t file;
+	bool (*is_it)(void *ctx, const void *value); /* NULL: those of the file */
+	void *ctx;
+};
+
+static void erase_in_queue(struct shard *s, struct queue *q, const struct wanted *w, struct cache_entry **freed)
 {
 	for (struct cache_entry *e = q->newest, *older; e; e = older) {
 		older = e->older;
-		if (file_of(e) == file)
+		if (w->is_it ? w->is_it(w->ctx, e->value) : file_of(e) == w->file)
 			unlink_entry(s, e, freed);
 	}
 }
 
-void cache_erase_file(struct cache *c, uint64_t file)
+static void erase_wanted(struct cache *c, const struct wanted *w)
 {
 	for (unsigned i = 0; i < c->shards_n; i++) {
 		struct shard *s = &c->shards[i];
 		struct cache_entry *freed = NULL;
 
 		mutex_lock(&s->lock);
-		erase_file_of_queue(s, &s->probation, file, &freed);
-		erase_file_of_queue(s, &s->main, file, &freed);
+		erase_in_queue(s, &s->probation, w, &freed);
+		erase_in_queue(s, &s->main, w, &freed);
 		mutex_unlock(&s->lock);
 		free_list(c, s, freed);
 	}
+}
+
+void cache_erase_file(struct cache *c, uint64_t file)
+{
+	erase_wanted(c, &(struct wanted){ .file = file });
+}
+
+void cache_erase_values(struct cache *c, bool (*is_it)(void *ctx, const void *value), void *ctx)
+{
+	erase_wanted(c, &(struct wanted){ .is_it = is_it, .ctx = ctx });
 }
 
 uint64_t cache_capacity(const struct cache *c)
@@ -687,8 +709,7 @@ void cache_charge(struct cache *c, int64_t delta)
 
 void cache_get_stats(struct cache *c, struct cache_stats *ret)
 {
-	int64_t charged = atomic_load_explicit(&c->charged, memory_order_relaxed);
-	struct cache_stats st = { .capacity = c->capacity, .charged_bytes = charged > 0 ? (uint64_t)charged : 0 };
+	struct cache_stats st = { .capacity = c->capacity, .charged_bytes = cache_charged(c) };
 
 	st.bytes = st.charged_bytes;
 	for (unsigned i = 0; i < COUNTERS; i++) {

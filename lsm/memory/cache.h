@@ -43,10 +43,15 @@ void cache_release(struct cache *c, struct cache_entry *e);
 /* Forgets an entry (its value goes when nobody pins it), and all entries of a file. */
 void cache_erase(struct cache *c, struct cache_key key);
 void cache_erase_file(struct cache *c, uint64_t file);
+/* All entries whose value `is_it` says is one. Called under a lock of the cache. */
+void cache_erase_values(struct cache *c, bool (*is_it)(void *ctx, const void *value), void *ctx);
 
 uint64_t cache_capacity(const struct cache *c);
 /* Adds to what is held outside of the entries (negative: gives back); evicts as needed. */
 void cache_charge(struct cache *c, int64_t delta);
+
+/* The sum of it. */
+uint64_t cache_charged(const struct cache *c);
 
 struct cache_stats {
 	uint64_t hits, misses;
@@ -64,6 +69,10 @@ void block_cache_free(struct block_cache *b);
 struct block_source *block_cache_source(struct block_cache *b);
 /* How many bytes may be read in all, from now on, because they lie near what was asked for. At first none. */
 void block_cache_allow_prefetch(struct block_cache *b, uint64_t bytes);
-struct cache *block_cache_cache(struct block_cache *b); /* for charges and statistics */
+/* Memory of the budget that others hold, as cache_charge(). */
+void block_cache_charge(struct block_cache *b, int64_t delta);
+/* What the memory for blocks takes, with its holes; 0: it is malloc's. */
+uint64_t block_cache_heap_bytes(struct block_cache *b);
+struct cache *block_cache_cache(struct block_cache *b); /* for statistics */
 
 #endif

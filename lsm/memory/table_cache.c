@@ -45,7 +45,7 @@ static void open_file_free(void *ctx, void *value)
 	if (f->table)
 		table_close(f->table);
 	file_close(f->blob);
-	cache_charge(block_cache_cache(c->blocks), -(int64_t)f->memory_bytes);
+	block_cache_charge(c->blocks, -(int64_t)f->memory_bytes);
 	free(f);
 }
 
@@ -172,7 +172,7 @@ static int open_file_add(struct table_cache *c, struct cache_key key, struct cac
 		return rc;
 	}
 	f->memory_bytes += sizeof(*f);
-	cache_charge(block_cache_cache(c->blocks), (int64_t)f->memory_bytes);
+	block_cache_charge(c->blocks, (int64_t)f->memory_bytes);
 	e = cache_insert(c->open, key, f, 1, false);
 	if (!e) {
 		open_file_free(c, f);

@@ -89,7 +89,7 @@ void superversion_collect_all(struct lsm_db *db)
 	superversion_unref(atomic_load(&db->current));
 	atomic_store(&db->current, NULL);
 	if (db->blocks)
-		cache_charge(block_cache_cache(db->blocks), -atomic_exchange(&db->charged_bytes, 0));
+		block_cache_charge(db->blocks, -atomic_exchange(&db->charged_bytes, 0));
 }
 
 void memtables_charge(struct lsm_db *db)
@@ -102,7 +102,7 @@ void memtables_charge(struct lsm_db *db)
 	superversion_unref(sv);
 	before = atomic_exchange(&db->charged_bytes, bytes);
 	if (bytes != before)
-		cache_charge(block_cache_cache(db->blocks), bytes - before);
+		block_cache_charge(db->blocks, bytes - before);
 }
 
 uint64_t new_number(void *ctx)

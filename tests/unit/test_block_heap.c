@@ -53,6 +53,8 @@ static void play(struct block_heap *h, uint64_t seed, int steps)
 
 	assert_non_null(pieces);
 	for (int i = 0; i < steps; i++) {
+		if (i % 10007 == 0)
+			(void)block_heap_close_chunks(h, 4 << 20);
 		/* From a few pieces to all, and back. */
 		uint64_t n = i / 20000 % 2 ? 50 : PIECES;
 		struct piece *p = &pieces[rng_below(&r, n)];
@@ -112,6 +114,73 @@ static void test_memory_is_used_again(void **state)
 	block_heap_free(h);
 }
 
+/* The emptiest chunks are closed: nothing new goes there, and they come back with their last piece. */
+static void test_closed_chunks(void **state)
+{
+	enum { N = 8000, CHUNK = 2 << 20 };
+	struct block_heap *h = NULL;
+	struct piece *pieces = calloc(N, sizeof(*pieces)), more[200];
+	struct rng r = { seed_choose("closed chunks") };
+	uint64_t full, bytes;
+	size_t closed = 0, left = 0;
+
+	(void)state;
+	assert_int_equal(block_heap_new(64 << 20, &h), 0);
+	for (int i = 0; i < N; i++)
+		piece_take(h, &pieces[i], &r);
+	full = block_heap_bytes(h);
+	for (int i = 0; i < N; i++) {
+		if (!rng_one_in(&r, i < N / 2 ? 8 : 2))
+			piece_give(h, &pieces[i]);
+	}
+	bytes = block_heap_bytes(h);
+	if (!full) { /* all is malloc's: nothing to close */
+		assert_false(block_heap_close_chunks(h, CHUNK));
+	} else {
+		assert_true(bytes > full * 3 / 4); /* holes */
+		assert_true(block_heap_close_chunks(h, 5 * CHUNK));
+		assert_int_equal(block_heap_bytes(h), bytes - 5 * CHUNK);
+		for (int i = 0; i < N; i++) {
+			if (pieces[i].data && block_heap_closed(h, pieces[i].data)) {
+				closed++;
+				piece_give(h, &pieces[i]);
+			} else if (pieces[i].data) {
+				left++;
+			}
+		}
+		/* The five held less than their share of what there was. */
+		assert_true(closed * bytes < (closed + left) * 5 * CHUNK);
+		for (int i = 0; i < N; i++)
+			assert_false(pieces[i].data && block_heap_closed(h, pieces[i].data));
+		assert_int_equal(block_heap_bytes(h), bytes - 5 * CHUNK);
+		/* All of them, with the pieces still there: new ones lie elsewhere. */
+		assert_true(block_heap_close_chunks(h, UINT64_MAX));
+		assert_false(block_heap_close_chunks(h, UINT64_MAX));
+		assert_int_equal(block_heap_bytes(h), 0);
+		for (int i = 0; i < 200; i++) {
+			piece_take(h, &more[i], &r);
+			assert_false(block_heap_closed(h, more[i].data));
+		}
+		for (int i = 0; i < 200; i++)
+			piece_give(h, &more[i]);
+	}
+	for (int i = 0; i < N; i++) {
+		if (pieces[i].data)
+			piece_give(h, &pieces[i]);
+	}
+	assert_int_equal(block_heap_bytes(h), 0);
+	/* And all is as at first. */
+	for (int i = 0; i < N; i++)
+		piece_take(h, &pieces[i], &r);
+	for (int i = 0; i < N; i++) {
+		assert_false(block_heap_closed(h, pieces[i].data));
+		piece_give(h, &pieces[i]);
+	}
+	assert_int_equal(block_heap_bytes(h), 0);
+	block_heap_free(h);
+	free(pieces);
+}
+
 static void *thread_main(void *ctx)
 {
 	play(ctx, 7, STEPS / 10);
@@ -138,6 +207,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_random),
 		cmocka_unit_test(test_memory_is_used_again),
+		cmocka_unit_test(test_closed_chunks),
 		cmocka_unit_test(test_threads),
 	};
 

@@ -422,6 +422,40 @@ static void test_threads(void **state)
 
 /* ---- the block cache ---- */
 
+/* A cache that shrinks because others need its memory gives it back, holes and all. */
+static void test_block_cache_shrinks(void **state)
+{
+	enum { MIB = 1 << 20, CAPACITY = 96 * MIB };
+	struct rng r = { seed_choose("shrinking") };
+	struct block_cache *b = NULL;
+	struct block_source *source;
+
+	(void)state;
+	assert_int_equal(block_cache_new(CAPACITY, &b), LSM_OK);
+	source = block_cache_source(b);
+	for (uint64_t i = 0; i < 60000; i++) {
+		size_t size = 3000 + rng_below(&r, 1500);
+		void *data = source->take(source, size);
+		struct block_pin pin;
+
+		assert_non_null(data);
+		source->insert(source, 1, i, data, size, false, &pin);
+		source->release(source, &pin);
+		/* What is used again stays, so that eviction leaves holes. */
+		for (int k = 0; k < 2; k++) {
+			if (source->lookup(source, 1, rng_below(&r, i / 3 + 1), &pin))
+				source->release(source, &pin);
+		}
+		assert_true(block_cache_heap_bytes(b) <= CAPACITY + CAPACITY / 16);
+	}
+	for (int charged = 0; charged < 96; charged += 8) {
+		block_cache_charge(b, 8 * MIB);
+		assert_true(block_cache_heap_bytes(b) <= (uint64_t)(CAPACITY - (charged + 8) * MIB + CAPACITY / 16));
+	}
+	block_cache_charge(b, -96 * MIB);
+	block_cache_free(b);
+}
+
 static void test_block_cache(void **state)
 {
 	struct block_cache *b = NULL;
@@ -466,6 +500,7 @@ int main(void)
 		cmocka_unit_test(test_charge),
 		cmocka_unit_test(test_threads),
 		cmocka_unit_test(test_block_cache),
+		cmocka_unit_test(test_block_cache_shrinks),
 	};
 
 	return cmocka_run_group_tests_name("cache", tests, NULL, NULL);
