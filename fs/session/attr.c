@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* The volume's attributes and inode numbers as FUSE wants them. */
 #include "fs/session/internal.h"
+#include "fs/session/protocol.h"
+
+#include <sys/sysmacros.h>
 
 /* What stdio and cp take as the size of their buffers: a write is a request, so make it worth one. */
 #define IO_SIZE_PREFERRED 65536
@@ -42,4 +45,36 @@ void attr_to_entry(const struct vol_attr *attr, struct fuse_entry_param *ret)
 		.entry_timeout = CACHE_SECONDS,
 	};
 	attr_to_stat(attr, &ret->attr);
+}
+
+static struct protocol_time time_of(struct timespec t)
+{
+	return (struct protocol_time){ .tv_sec = t.tv_sec, .tv_nsec = (uint32_t)t.tv_nsec };
+}
+
+void attr_to_statx(const struct vol_attr *attr, struct protocol_statx_out *ret)
+{
+	struct stat st;
+
+	attr_to_stat(attr, &st);
+	*ret = (struct protocol_statx_out){
+		.attr_valid = (uint64_t)CACHE_SECONDS,
+		.stat = {
+			.mask = STATX_BASIC_STATS | STATX_BTIME,
+			.blksize = (uint32_t)st.st_blksize,
+			.nlink = attr->nlink,
+			.uid = attr->uid,
+			.gid = attr->gid,
+			.mode = (uint16_t)attr->mode,
+			.ino = attr->ino,
+			.size = attr->size,
+			.blocks = (uint64_t)st.st_blocks,
+			.atime = time_of(attr->atime),
+			.btime = time_of(attr->btime),
+			.ctime = time_of(attr->ctime),
+			.mtime = time_of(attr->mtime),
+			.rdev_major = major(st.st_rdev),
+			.rdev_minor = minor(st.st_rdev),
+		},
+	};
 }

@@ -10,6 +10,7 @@
 
 #include "fs/session/inode_table.h"
 #include "fs/session/session.h"
+#include "fs/session/transport.h"
 #include "fs/volume/volume.h"
 
 #include <pthread.h>
@@ -22,6 +23,7 @@ struct session {
 	struct fuse_session *fuse;
 	char *dir;                /* where it is mounted; NULL: nowhere */
 	bool no_open, no_opendir; /* the kernel can do without OPEN and RELEASE; set by INIT */
+	atomic_bool setxattr_ext; /* SETXATTR has a longer head than libfuse knows; set by INIT */
 	pthread_t main_thread;    /* the one that runs the loop */
 	atomic_bool stop_asked;   /* by a signal */
 	atomic_bool ended;        /* the loop has returned */
@@ -31,6 +33,9 @@ struct session {
 vol_ino ino_of_node(fuse_ino_t node);
 fuse_ino_t node_of_ino(vol_ino ino);
 void attr_to_stat(const struct vol_attr *attr, struct stat *ret);
+/* With the time of birth, for which STATX asks. */
+struct protocol_statx_out;
+void attr_to_statx(const struct vol_attr *attr, struct protocol_statx_out *ret);
 void attr_to_entry(const struct vol_attr *attr, struct fuse_entry_param *ret);
 /* For all that the kernel may keep for as long as it likes. */
 #define CACHE_SECONDS (10.0 * 365 * 24 * 3600)
@@ -40,6 +45,8 @@ struct session *session_of(fuse_req_t req);
 /* Answers with the inode that a look-up found or an operation made, and counts the look-up. `epoch` is the inode
  * table's from before the volume was asked. With `fi` the answer is CREATE's. */
 void reply_inode(fuse_req_t req, uint64_t epoch, const struct vol_attr *attr, const struct fuse_file_info *fi);
+/* Answers CREATE with a new file that has no name (O_TMPFILE), and counts the look-up. */
+void reply_nameless(fuse_req_t req, const struct vol_attr *attr, const struct fuse_file_info *fi);
 /* The answer of an operation that has nothing to tell but success. */
 void reply_done(fuse_req_t req, int r);
 /* The same for one that changed names: makes it durable first if the mount asks for that. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Requests for attributes, extended attributes and the volume's figures. */
 #include "fs/session/internal.h"
+#include "fs/session/protocol.h"
 
 #include <errno.h>
 #include <string.h>
@@ -21,13 +22,29 @@ static void reply_attr(fuse_req_t req, int r, const struct vol_attr *attr)
 	fuse_reply_attr(req, &st, CACHE_SECONDS);
 }
 
+static void reply_statx(fuse_req_t req, int r, const struct vol_attr *attr)
+{
+	struct protocol_statx_out out;
+
+	if (r < 0) {
+		fuse_reply_err(req, -r);
+		return;
+	}
+	attr_to_statx(attr, &out);
+	fuse_reply_buf(req, (const char *)&out, sizeof(out));
+}
+
+/* STATX comes as GETATTR. */
 void op_getattr(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
 {
 	struct vol_attr attr;
 	int r = volume_getattr(session_of(req)->volume, ino_of_node(node), &attr);
 
 	(void)fi;
-	reply_attr(req, r, &attr);
+	if (transport_request()->opcode == LSMFS_FUSE_STATX)
+		reply_statx(req, r, &attr);
+	else
+		reply_attr(req, r, &attr);
 }
 
 static unsigned which_of(int to_set)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Requests that find, make and remove names. */
 #include "fs/session/internal.h"
+#include "fs/session/protocol.h"
 
 #include <errno.h>
 #include <string.h>
@@ -91,16 +92,34 @@ void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, 
 	reply_made(req, epoch, r, &attr, NULL);
 }
 
+/* TMPFILE comes as CREATE. */
+static void create_nameless(fuse_req_t req, fuse_ino_t parent, mode_t mode, struct fuse_file_info *fi)
+{
+	struct vol_cred cred = cred_of(req);
+	struct vol_attr attr;
+	int r = volume_tmpfile(session_of(req)->volume, ino_of_node(parent), mode & 07777, &cred, &attr);
+
+	if (r < 0)
+		fuse_reply_err(req, -r);
+	else
+		reply_nameless(req, &attr, fi);
+}
+
 void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, struct fuse_file_info *fi)
 {
 	struct session *session = session_of(req);
 	uint64_t epoch = inode_table_epoch(session->inodes);
 	struct vol_cred cred = cred_of(req);
 	struct vol_attr attr;
-	int r = volume_mknod(session->volume, ino_of_node(parent), name, S_IFREG | (mode & 07777), 0, &cred, &attr);
+	int r;
 
 	fi->keep_cache = 1;
 	fi->noflush = 1;
+	if (transport_request()->opcode == FUSE_TMPFILE) {
+		create_nameless(req, parent, mode, fi);
+		return;
+	}
+	r = volume_mknod(session->volume, ino_of_node(parent), name, S_IFREG | (mode & 07777), 0, &cred, &attr);
 	reply_made(req, epoch, r, &attr, fi);
 }
 

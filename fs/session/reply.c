@@ -102,6 +102,23 @@ void reply_inode(fuse_req_t req, uint64_t epoch, const struct vol_attr *attr, co
 		inode_unref(session, attr->ino, 1);
 }
 
+void reply_nameless(fuse_req_t req, const struct vol_attr *attr, const struct fuse_file_info *fi)
+{
+	struct session *session = session_of(req);
+	struct fuse_entry_param entry;
+	int r = inode_table_ref(session->inodes, attr->ino);
+
+	/* It is the kernel's alone. If it gets a name, reclaiming it will find that it has one. */
+	inode_gone(session, &(struct vol_gone){ .ino = attr->ino });
+	if (r < 0) {
+		fuse_reply_err(req, -r);
+		return;
+	}
+	attr_to_entry(attr, &entry);
+	if (fuse_reply_create(req, &entry, fi) == -ENOENT)
+		inode_unref(session, attr->ino, 1);
+}
+
 void reply_done(fuse_req_t req, int r)
 {
 	fuse_reply_err(req, -r);

@@ -121,7 +121,7 @@ int session_mount(struct session *session, const char *dir)
 	if (!session->dir)
 		return -ENOMEM;
 	if (fuse_session_mount(session->fuse, dir) == 0)
-		return 0;
+		return transport_start(session);
 	free(session->dir);
 	session->dir = NULL;
 	return -EIO;

@@ -115,27 +115,6 @@ static void create_through_symlink(void **state)
 	check(S_ISLNK(mt_stat("l").st_mode));
 }
 
-static void tmpfile_without_name(void **state)
-{
-	char path[64];
-	int fd = open(".", O_TMPFILE | O_RDWR, 0644);
-
-	(void)state;
-	if (fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR)) {
-		print_message("# skipped: no O_TMPFILE here\n");
-		skip();
-	}
-	ok(fd);
-	same(0, mt_fstat(fd).st_nlink);
-	same(4, write(fd, "anon", 4));
-	same(0, mt_count("."));
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	ok(linkat(AT_FDCWD, path, AT_FDCWD, "named", AT_SYMLINK_FOLLOW));
-	ok(close(fd));
-	mt_holds("named", "anon");
-	same(1, mt_stat("named").st_nlink);
-}
-
 static void missing_name_appears(void **state)
 {
 	(void)state;
@@ -196,7 +175,6 @@ int mt_run_open(void)
 		CASE(read_only_creation),
 		CASE(wrong_kind),
 		CASE(create_through_symlink),
-		CASE(tmpfile_without_name),
 		CASE(missing_name_appears),
 		CASE(programs_run),
 	};

@@ -78,5 +78,6 @@ int mt_run_map(void);
 int mt_run_lock(void);
 int mt_run_node(void);
 int mt_run_rights(void);
+int mt_run_tmpfile(void);
 
 #endif
