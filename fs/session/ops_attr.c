@@ -4,6 +4,7 @@
 #include "fs/session/protocol.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define STATFS_BLOCK 4096
@@ -77,7 +78,50 @@ static unsigned which_of(int to_set)
 	return which;
 }
 
-/* Set-uid and set-gid bits fall by the kernel's own hand (FUSE_CAP_HANDLE_KILLPRIV is off): it sends the mode. */
+static bool caller_is_in_group(fuse_req_t req, gid_t gid)
+{
+	int n = fuse_req_getgroups(req, 0, NULL), got;
+	gid_t *groups;
+	bool found = fuse_req_ctx(req)->gid == gid;
+
+	if (found || n <= 0)
+		return found;
+	groups = malloc((size_t)n * sizeof(*groups));
+	got = groups ? fuse_req_getgroups(req, n, groups) : 0;
+	for (int i = 0; i < got && i < n; i++)
+		found |= groups[i] == gid;
+	free(groups);
+	return found;
+}
+
+/*
+ * Whether the caller may leave a set-gid bit on a file whose group can't execute it: a member of the group may, and
+ * CAP_FSETID. Of a truncation we are told only if the caller lacks that; of a new owner, whoever it is.
+ */
+static bool may_keep_set_gid(fuse_req_t req, gid_t gid, int to_set)
+{
+	return (fuse_req_ctx(req)->uid == 0 && !(to_set & FUSE_SET_ATTR_SIZE)) || caller_is_in_group(req, gid);
+}
+
+/*
+ * What falls of set-uid and set-gid bits with a SETATTR. The kernel knows the caller's capabilities and says when they
+ * fall. One that sets nothing says it, too: it comes in front of fallocate, copy_file_range and write, and is what
+ * chown(2) without a new owner is. (Then it can't be told from root writing to a file with capabilities, whose set-uid
+ * bit could stay.)
+ */
+static unsigned kills_of(fuse_req_t req, vol_ino ino, int to_set)
+{
+	const struct request *request = transport_request();
+	struct vol_attr attr;
+
+	if (!request->kill_suidgid && !request->empty)
+		return 0;
+	if (volume_getattr(session_of(req)->volume, ino, &attr) == 0 && (attr.mode & (S_ISGID | S_IXGRP)) == S_ISGID &&
+	    !may_keep_set_gid(req, attr.gid, to_set))
+		return VOL_SET_KILL_PRIV | VOL_SET_KILL_SGID;
+	return VOL_SET_KILL_PRIV;
+}
+
 void op_setattr(fuse_req_t req, fuse_ino_t node, struct stat *st, int to_set, struct fuse_file_info *fi)
 {
 	struct session *session = session_of(req);
@@ -90,8 +134,10 @@ void op_setattr(fuse_req_t req, fuse_ino_t node, struct stat *st, int to_set, st
 		.mtime = st->st_mtim,
 		.ctime = st->st_ctim,
 	};
+	vol_ino ino = ino_of_node(node);
+	unsigned which = which_of(to_set) | kills_of(req, ino, to_set);
 	struct vol_attr attr;
-	int r = volume_setattr(session->volume, ino_of_node(node), &wanted, which_of(to_set), &attr);
+	int r = volume_setattr(session->volume, ino, &wanted, which, &attr);
 
 	(void)fi;
 	if (!r && session->options.sync_data)

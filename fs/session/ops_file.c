@@ -9,8 +9,16 @@
 
 static unsigned write_flags(const struct session *session, const struct fuse_file_info *fi)
 {
+	unsigned flags = 0;
+
 	/* O_SYNC contains the bit of O_DSYNC. */
-	return session->options.sync_data || (fi->flags & O_DSYNC) ? VOL_WRITE_SYNC : 0;
+	if (session->options.sync_data || (fi->flags & O_DSYNC))
+		flags |= VOL_WRITE_SYNC;
+	if (transport_request()->kill_suidgid)
+		flags |= VOL_WRITE_KILL_PRIV;
+	if (fi->writepage)
+		flags |= VOL_WRITE_MAPPED;
+	return flags;
 }
 
 /* Opening needs nothing from us: where the kernel can do without, it is told so once and never asks again. */

@@ -22,8 +22,8 @@ static void choose(struct fuse_conn_info *conn, unsigned on, unsigned off)
 
 /*
  * We alone change the volume, so nothing that the kernel keeps goes stale by itself: hence EXPLICIT_INVAL_DATA.
- * HANDLE_KILLPRIV stays off: with it we would have to know the caller's capabilities, which FUSE doesn't tell; without,
- * the kernel sends the mode that is left. ATOMIC_O_TRUNC can't be had together with a kernel that opens without asking.
+ * HANDLE_KILLPRIV stays off: with it we would have to know the caller's capabilities. Its second version, which tells
+ * of them, is asked for in transport.c. ATOMIC_O_TRUNC can't be had together with a kernel that opens without asking.
  */
 static void op_init(void *userdata, struct fuse_conn_info *conn)
 {

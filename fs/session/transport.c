@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 /* What is asked for if the kernel offers it, beyond what libfuse knows. */
-#define FLAGS_WANTED ((uint32_t)FUSE_PARALLEL_DIROPS | FUSE_SETXATTR_EXT)
+#define FLAGS_WANTED ((uint32_t)FUSE_PARALLEL_DIROPS | FUSE_HANDLE_KILLPRIV_V2 | FUSE_SETXATTR_EXT)
 
 /* What libfuse takes for the size of setxattr's head, and what it is with FUSE_SETXATTR_EXT. */
 #define SETXATTR_HEAD FUSE_COMPAT_SETXATTR_IN_SIZE

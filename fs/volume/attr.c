@@ -37,8 +37,11 @@ static void set_owner_and_mode(struct node *node, const struct vol_attr *attr, u
 		node->i.gid = attr->gid;
 	if (which & VOL_SET_MODE)
 		node->i.mode = (node->i.mode & S_IFMT) | (attr->mode & 07777);
-	if (which & VOL_SET_KILL_PRIV && !S_ISDIR(node->i.mode))
+	if (which & VOL_SET_KILL_PRIV && !S_ISDIR(node->i.mode)) {
 		node_kill_priv(node);
+		if (which & VOL_SET_KILL_SGID)
+			node->i.mode &= ~(uint32_t)S_ISGID;
+	}
 }
 
 static bool bad_time(struct timespec t)
@@ -70,6 +73,8 @@ int volume_setattr(struct volume *v, vol_ino ino, const struct vol_attr *attr, u
 	r = which & VOL_SET_SIZE ? node_load_file(v, ino, &node) : node_load(v, ino, &node);
 	if (r == 0 && which & VOL_SET_SIZE)
 		r = file_resize(&c, &node, attr->size);
+	if (r == 0 && which & (VOL_SET_SIZE | VOL_SET_UID | VOL_SET_GID | VOL_SET_KILL_PRIV))
+		r = node_drop_caps(&c, &node);
 	if (r < 0)
 		goto out;
 	set_owner_and_mode(&node, attr, which);

@@ -117,6 +117,8 @@ int dir_gains(struct node *dir, const struct change *c, bool subdir);
 int dir_loses(struct node *dir, const struct change *c, bool subdir);
 /* What a write by somebody without CAP_FSETID does to a file's mode. */
 void node_kill_priv(struct node *node);
+/* The content or the owner of a file changes: what security.capability grants it falls. The inode is to be put. */
+int node_drop_caps(struct change *c, struct node *node);
 /* So many bytes of a file's extents are there no more. */
 void node_freed(struct node *node, uint64_t bytes);
 /* Takes a link away: the last one (of a directory: any) makes an orphan. Puts the inode. */

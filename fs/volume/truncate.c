@@ -80,6 +80,8 @@ static int fallocate_locked(struct change *c, vol_ino ino, int mode, uint64_t be
 		node.i.file.size = end;
 	node_touch(&node, c);
 	if (r == 0)
+		r = node_drop_caps(c, &node);
+	if (r == 0)
 		r = node_put(c, &node);
 	if (r == 0)
 		r = change_commit(c);

@@ -55,7 +55,8 @@ struct vol_cred {
 #define VOL_SET_ATIME_NOW (1u << 6)
 #define VOL_SET_MTIME_NOW (1u << 7)
 #define VOL_SET_CTIME (1u << 8)
-#define VOL_SET_KILL_PRIV (1u << 9) /* set-uid and set-gid bits fall */
+#define VOL_SET_KILL_PRIV (1u << 9)  /* set-uid falls, and set-gid where the group may execute; not of directories */
+#define VOL_SET_KILL_SGID (1u << 10) /* with it: set-gid falls in any case */
 
 struct volume_options {
 	bool create; /* make the root and the superblock when the store holds no volume */
@@ -82,6 +83,7 @@ int volume_close(struct volume *v);
 
 int volume_lookup(struct volume *v, vol_ino parent, const char *name, struct vol_attr *ret);
 int volume_getattr(struct volume *v, vol_ino ino, struct vol_attr *ret);
+/* A new size or owner takes away what security.capability grants a file, and so does VOL_SET_KILL_PRIV. */
 int volume_setattr(struct volume *v, vol_ino ino, const struct vol_attr *attr, unsigned which, struct vol_attr *ret);
 
 /* Makes a file of any type but directory and symbolic link. */
@@ -109,10 +111,11 @@ int volume_read(struct volume *v, vol_ino ino, uint64_t offset, void *buf, size_
 /* volume_write: flags */
 #define VOL_WRITE_APPEND (1u << 0)    /* at the end of the file, whatever `offset` says */
 #define VOL_WRITE_SYNC (1u << 1)      /* durable on return */
-#define VOL_WRITE_KILL_PRIV (1u << 2) /* set-uid and set-gid bits fall */
-/* Writes all of `size` bytes or fails. */
+#define VOL_WRITE_KILL_PRIV (1u << 2) /* as VOL_SET_KILL_PRIV */
+#define VOL_WRITE_MAPPED (1u << 3)    /* pages that were changed through a mapping: security.capability stays */
+/* Writes all of `size` bytes or fails. Takes away what security.capability grants the file. */
 int volume_write(struct volume *v, vol_ino ino, uint64_t offset, const void *buf, size_t size, unsigned flags);
-/* mode as fallocate(2): 0, KEEP_SIZE, PUNCH_HOLE | KEEP_SIZE, ZERO_RANGE [| KEEP_SIZE]; else -EOPNOTSUPP. What is
+/* Takes security.capability away, too. mode as fallocate(2): 0, KEEP_SIZE, PUNCH_HOLE | KEEP_SIZE, ZERO_RANGE [| KEEP_SIZE]; else -EOPNOTSUPP. What is
  * allocated reads as zeros, but no space is set aside for it: a later write may still meet -ENOSPC. */
 int volume_fallocate(struct volume *v, vol_ino ino, int mode, uint64_t offset, uint64_t length);
 /* whence: SEEK_DATA or SEEK_HOLE. -ENXIO at or past the end. */

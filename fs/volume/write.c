@@ -256,8 +256,11 @@ static int write_locked(struct change *c, vol_ino ino, uint64_t offset, const vo
 		node.i.file.size = w.end;
 	if (flags & VOL_WRITE_KILL_PRIV)
 		node_kill_priv(&node);
+	if (!(flags & VOL_WRITE_MAPPED))
+		r = node_drop_caps(c, &node);
 	node_touch(&node, c);
-	r = node_put(c, &node);
+	if (r == 0)
+		r = node_put(c, &node);
 	if (r == 0)
 		r = change_commit(c);
 out:

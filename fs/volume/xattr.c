@@ -110,6 +110,22 @@ out:
 	return r;
 }
 
+int node_drop_caps(struct change *c, struct node *node)
+{
+	static const char name[] = "security.capability";
+	struct schema_key key;
+	int r;
+
+	if (node->i.xattrs == 0 || S_ISDIR(node->i.mode))
+		return 0;
+	schema_key_xattr(&key, node->ino, name, sizeof(name) - 1);
+	r = xattr_find(c->v, node, &key);
+	if (r < 0)
+		return r == -ENODATA ? 0 : r;
+	node->i.xattrs--;
+	return change_delete(c, &key);
+}
+
 /* The inode says when there are none: programs and the kernel ask for those far more often than they are there. */
 static int has_xattrs(struct volume *v, vol_ino ino)
 {

@@ -79,5 +79,6 @@ int mt_run_lock(void);
 int mt_run_node(void);
 int mt_run_rights(void);
 int mt_run_tmpfile(void);
+int mt_run_priv(void);
 
 #endif

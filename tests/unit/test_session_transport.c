@@ -14,7 +14,7 @@
 
 #define OFFER_ALL UINT32_C(0x73fffffb) /* Linux 6.18 */
 /* What libfuse 3.14 doesn't ask for, and we do. */
-#define BEYOND_LIBFUSE ((uint32_t)FUSE_PARALLEL_DIROPS | FUSE_SETXATTR_EXT)
+#define BEYOND_LIBFUSE ((uint32_t)FUSE_PARALLEL_DIROPS | FUSE_SETXATTR_EXT | FUSE_HANDLE_KILLPRIV_V2)
 
 struct kernel {
 	struct fixture f;
@@ -122,7 +122,7 @@ static void stop(struct kernel *k)
 
 static void test_init_takes_what_is_offered(void **state)
 {
-	static const uint32_t each[] = { FUSE_PARALLEL_DIROPS, FUSE_SETXATTR_EXT };
+	static const uint32_t each[] = { FUSE_PARALLEL_DIROPS, FUSE_SETXATTR_EXT, FUSE_HANDLE_KILLPRIV_V2 };
 	struct kernel k = { 0 };
 
 	(void)state;
@@ -300,6 +300,70 @@ static void test_tmpfile_with_name_stays(void **state)
 	stop(&k);
 }
 
+static vol_ino make_set_id_file(struct kernel *k, uint32_t mode)
+{
+	struct vol_attr attr = { .mode = mode, .gid = 12345 };
+	char name[16];
+	vol_ino file;
+
+	snprintf(name, sizeof(name), "%llu", (unsigned long long)k->unique);
+	file = make_file(&k->f, VOL_ROOT, name);
+	assert_int_equal(volume_setattr(k->f.v, file, &attr, VOL_SET_MODE | VOL_SET_GID, &attr), 0);
+	return file;
+}
+
+static uint32_t mode_of(struct kernel *k, vol_ino ino)
+{
+	return attr_of(&k->f, ino).mode & 07777;
+}
+
+static void test_write_tells_what_falls(void **state)
+{
+	struct fuse_write_in arg = { .size = 1 };
+	struct kernel k = { 0 };
+	vol_ino file;
+
+	(void)state;
+	start(&k, OFFER_ALL);
+	file = make_set_id_file(&k, 06775);
+	assert_int_equal(ask(&k, FUSE_WRITE, file, &arg, sizeof(arg), "x", 1), 0);
+	assert_int_equal(mode_of(&k, file), 06775);
+	arg.write_flags = FUSE_WRITE_KILL_SUIDGID;
+	assert_int_equal(ask(&k, FUSE_WRITE, file, &arg, sizeof(arg), "x", 1), 0);
+	assert_int_equal(mode_of(&k, file), 0775);
+	stop(&k);
+}
+
+static void test_setattr_tells_what_falls(void **state)
+{
+	struct fuse_setattr_in arg = { .valid = FATTR_SIZE };
+	struct kernel k = { 0 };
+	vol_ino file;
+
+	(void)state;
+	start(&k, OFFER_ALL);
+	file = make_set_id_file(&k, 06775);
+	assert_int_equal(ask(&k, FUSE_SETATTR, file, &arg, sizeof(arg), NULL, 0), 0);
+	assert_int_equal(mode_of(&k, file), 06775);
+	arg.valid = FATTR_SIZE | FATTR_KILL_SUIDGID;
+	assert_int_equal(ask(&k, FUSE_SETATTR, file, &arg, sizeof(arg), NULL, 0), 0);
+	assert_int_equal(mode_of(&k, file), 0775);
+	assert_int_equal(k.out.attr.attr.mode, S_IFREG | 0775);
+	/* one that sets nothing; the caller isn't in the file's group */
+	file = make_set_id_file(&k, 06765);
+	arg.valid = FATTR_FH | FATTR_LOCKOWNER;
+	assert_int_equal(ask(&k, FUSE_SETATTR, file, &arg, sizeof(arg), NULL, 0), 0);
+	assert_int_equal(mode_of(&k, file), 0765);
+	/* … and is */
+	file = make_set_id_file(&k, 06765);
+	assert_int_equal(volume_setattr(k.f.v, file, &(struct vol_attr){ .gid = fixture_cred.gid }, VOL_SET_GID,
+					&(struct vol_attr){ 0 }),
+			 0);
+	assert_int_equal(ask(&k, FUSE_SETATTR, file, &arg, sizeof(arg), NULL, 0), 0);
+	assert_int_equal(mode_of(&k, file), 02765);
+	stop(&k);
+}
+
 static void test_unknown_is_refused(void **state)
 {
 	struct kernel k = { 0 };
@@ -320,6 +384,8 @@ int main(void)
 		cmocka_unit_test(test_statx),
 		cmocka_unit_test(test_tmpfile_goes_when_forgotten),
 		cmocka_unit_test(test_tmpfile_with_name_stays),
+		cmocka_unit_test(test_write_tells_what_falls),
+		cmocka_unit_test(test_setattr_tells_what_falls),
 		cmocka_unit_test(test_unknown_is_refused),
 	};
 

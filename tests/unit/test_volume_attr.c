@@ -42,6 +42,87 @@ static void test_owner_and_mode(void **state)
 	assert_int_equal(volume_setattr(f->v, schema_ino(1, 99), &set, VOL_SET_MODE, &got), -ENOENT);
 }
 
+static void test_set_gid_without_execution(void **state)
+{
+	struct fixture *f = *state;
+	vol_ino file = make_file(f, VOL_ROOT, "a"), dir = make_dir(f, VOL_ROOT, "d");
+	struct vol_attr set = { .mode = 06640 }, got;
+
+	assert_int_equal(volume_setattr(f->v, file, &set, VOL_SET_MODE, &got), 0);
+	assert_int_equal(volume_setattr(f->v, file, &set, VOL_SET_KILL_PRIV, &got), 0);
+	assert_int_equal(got.mode, S_IFREG | 02640);
+	assert_int_equal(volume_setattr(f->v, file, &set, VOL_SET_KILL_PRIV | VOL_SET_KILL_SGID, &got), 0);
+	assert_int_equal(got.mode, S_IFREG | 0640);
+	assert_int_equal(volume_setattr(f->v, dir, &set, VOL_SET_MODE, &got), 0);
+	assert_int_equal(volume_setattr(f->v, dir, &set, VOL_SET_KILL_PRIV | VOL_SET_KILL_SGID, &got), 0);
+	assert_int_equal(got.mode, S_IFDIR | 06640);
+}
+
+static void give_caps(struct fixture *f, vol_ino ino)
+{
+	assert_int_equal(volume_setxattr(f->v, ino, "security.capability", "caps", 4, 0), 0);
+}
+
+static bool has_caps(struct fixture *f, vol_ino ino)
+{
+	char list[64], value[8];
+	size_t size;
+	int r = volume_getxattr(f->v, ino, "security.capability", value, sizeof(value), &size);
+
+	assert_true(r == 0 || r == -ENODATA);
+	/* what else there is stays, and the count of all is right */
+	assert_int_equal(volume_getxattr(f->v, ino, "user.other", value, sizeof(value), &size), 0);
+	assert_int_equal(volume_listxattr(f->v, ino, list, sizeof(list), &size), 0);
+	assert_int_equal(size, r == 0 ? 20 + 11 : 11);
+	return r == 0;
+}
+
+static void test_capabilities_fall(void **state)
+{
+	static const unsigned keep[] = { VOL_SET_MODE, VOL_SET_ATIME | VOL_SET_MTIME, VOL_SET_CTIME };
+	static const unsigned drop[] = { VOL_SET_SIZE, VOL_SET_UID, VOL_SET_GID, VOL_SET_KILL_PRIV };
+	struct fixture *f = *state;
+	vol_ino file = make_file(f, VOL_ROOT, "a"), dir = make_dir(f, VOL_ROOT, "d");
+	struct vol_attr set = { .mode = 0644, .size = 1 }, got;
+	uint64_t commits;
+
+	assert_int_equal(volume_setxattr(f->v, file, "user.other", "1", 1, 0), 0);
+	assert_int_equal(volume_setxattr(f->v, dir, "user.other", "1", 1, 0), 0);
+	give_caps(f, file);
+	for (size_t i = 0; i < sizeof(keep) / sizeof(keep[0]); i++) {
+		assert_int_equal(volume_setattr(f->v, file, &set, keep[i], &got), 0);
+		assert_true(has_caps(f, file));
+	}
+	for (size_t i = 0; i < sizeof(drop) / sizeof(drop[0]); i++) {
+		give_caps(f, file);
+		commits = rows_mem_commits(f->rows);
+		assert_int_equal(volume_setattr(f->v, file, &set, drop[i], &got), 0);
+		assert_int_equal(rows_mem_commits(f->rows), commits + 1);
+		assert_false(has_caps(f, file));
+	}
+	give_caps(f, file);
+	assert_int_equal(volume_write(f->v, file, 0, "x", 1, VOL_WRITE_MAPPED), 0);
+	assert_true(has_caps(f, file));
+	commits = rows_mem_commits(f->rows);
+	assert_int_equal(volume_write(f->v, file, 0, "x", 1, 0), 0);
+	assert_int_equal(rows_mem_commits(f->rows), commits + 1);
+	assert_false(has_caps(f, file));
+	give_caps(f, file);
+	assert_int_equal(volume_fallocate(f->v, file, 0, 0, 100), 0);
+	assert_false(has_caps(f, file));
+	/* a directory has no use for them, and nothing takes them away */
+	give_caps(f, dir);
+	assert_int_equal(volume_setattr(f->v, dir, &set, VOL_SET_UID | VOL_SET_KILL_PRIV, &got), 0);
+	assert_true(has_caps(f, dir));
+	/* a commit that fails takes nothing away */
+	give_caps(f, file);
+	rows_mem_fail_commit(f->rows, 1, -EIO);
+	assert_int_equal(volume_write(f->v, file, 0, "x", 1, 0), -EIO);
+	assert_true(has_caps(f, file));
+	fixture_reopen(f);
+	assert_true(has_caps(f, file));
+}
+
 static void test_xattr(void **state)
 {
 	struct fixture *f = *state;
@@ -117,8 +198,13 @@ static void test_statfs(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		volume_test(test_times),        volume_test(test_owner_and_mode), volume_test(test_xattr),
-		volume_test(test_xattr_limits), volume_test(test_statfs),
+		volume_test(test_times),
+		volume_test(test_owner_and_mode),
+		volume_test(test_set_gid_without_execution),
+		volume_test(test_capabilities_fall),
+		volume_test(test_xattr),
+		volume_test(test_xattr_limits),
+		volume_test(test_statfs),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
