@@ -4,6 +4,7 @@
 #include "fs/session/protocol.h"
 
 #include <errno.h>
+#include <linux/fs.h>
 #include <string.h>
 
 static struct vol_cred cred_of(fuse_req_t req)
@@ -191,8 +192,15 @@ void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t n
 {
 	struct session *session = session_of(req);
 	struct vol_gone gone = { 0 };
-	int r = volume_rename(session->volume, ino_of_node(parent), name, ino_of_node(new_parent), new_name, flags,
-			      &gone);
+	struct vol_cred cred = cred_of(req);
+	vol_ino from = ino_of_node(parent), to = ino_of_node(new_parent);
+	int r;
+
+	if (flags & RENAME_WHITEOUT)
+		r = volume_rename_whiteout(session->volume, from, name, to, new_name,
+					   flags & ~(unsigned)RENAME_WHITEOUT, &cred, &gone);
+	else
+		r = volume_rename(session->volume, from, name, to, new_name, flags, &gone);
 
 	inode_gone(session, &gone);
 	reply_done(req, names_changed(session, r));

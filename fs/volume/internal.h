@@ -124,6 +124,14 @@ void node_freed(struct node *node, uint64_t bytes);
 /* Takes a link away: the last one (of a directory: any) makes an orphan. Puts the inode. */
 int node_unlink(struct change *c, struct node *node, struct vol_gone *ret_gone);
 
+/* ---- namei.c ---- */
+
+/* The fields that all new inodes have alike. */
+void inode_init(struct schema_inode *inode, const struct change *c, uint32_t mode, const struct vol_cred *cred,
+		const struct schema_inode *dir);
+/* Numbers a new inode that has its mode; a directory starts its own part. `dir` is to be put. */
+int node_birth(struct volume *v, struct node *dir, struct node *node);
+
 /* ---- part.c ---- */
 
 int part_alloc(struct volume *v, uint64_t *ret_part);

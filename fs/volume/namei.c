@@ -43,9 +43,8 @@ int volume_lookup(struct volume *v, vol_ino parent, const char *name, struct vol
 	return -EUCLEAN; /* an entry without an inode */
 }
 
-/* The fields that all new inodes have alike. */
-static void inode_init(struct schema_inode *inode, const struct change *c, uint32_t mode, const struct vol_cred *cred,
-		       const struct schema_inode *dir)
+void inode_init(struct schema_inode *inode, const struct change *c, uint32_t mode, const struct vol_cred *cred,
+		const struct schema_inode *dir)
 {
 	inode->mode = mode;
 	inode->uid = cred->uid;
@@ -60,8 +59,7 @@ static void inode_init(struct schema_inode *inode, const struct change *c, uint3
 	inode->atime = inode->mtime = inode->ctime = inode->btime = c->now;
 }
 
-/* Numbers a new inode; a directory starts its own part. */
-static int node_birth(struct volume *v, struct node *dir, struct node *node)
+int node_birth(struct volume *v, struct node *dir, struct node *node)
 {
 	uint64_t part;
 	int r;

@@ -17,6 +17,7 @@ struct rename {
 	struct end from, to;
 	bool exchange;
 	bool noreplace;
+	const struct vol_cred *whiteout; /* who makes a device that takes the old name; NULL: none does */
 	/* loaded under the locks; `dir` is shared when there is only one, and so is `bucket` */
 	struct node dirs[2], nodes[2];
 	struct node *from_dir, *to_dir;
@@ -188,6 +189,25 @@ static int put_moved(struct change *c, struct node *node, vol_ino dir)
 	return node_put(c, node);
 }
 
+/* The old name is free, or becomes that of a device. */
+static int leave_old_name(struct change *c, struct rename *rn)
+{
+	struct node node = { .i.mode = S_IFCHR };
+	int r;
+
+	if (!rn->whiteout) {
+		bucket_remove(rn->from_bucket, rn->from.name);
+		return 0;
+	}
+	inode_init(&node.i, c, node.i.mode, rn->whiteout, &rn->from_dir->i);
+	r = dir_gains(rn->from_dir, c, false);
+	if (r == 0)
+		r = node_birth(c->v, rn->from_dir, &node);
+	if (r == 0)
+		r = bucket_set(rn->from_bucket, rn->from.name, node.ino, node.i.mode);
+	return r < 0 ? r : node_put(c, &node);
+}
+
 static int replace_rows(struct change *c, struct rename *rn)
 {
 	struct node *moved = &rn->nodes[0], *replaced = &rn->nodes[1];
@@ -203,10 +223,10 @@ static int replace_rows(struct change *c, struct rename *rn)
 	}
 	if (r == 0)
 		r = dir_gains(rn->to_dir, c, S_ISDIR(moved->i.mode));
-	if (r < 0)
-		return r;
-	bucket_remove(rn->from_bucket, rn->from.name);
-	r = bucket_set(rn->to_bucket, rn->to.name, moved->ino, moved->i.mode);
+	if (r == 0)
+		r = leave_old_name(c, rn);
+	if (r == 0)
+		r = bucket_set(rn->to_bucket, rn->to.name, moved->ino, moved->i.mode);
 	if (r == 0)
 		r = put_dirs_and_buckets(c, rn);
 	return r < 0 ? r : put_moved(c, moved, rn->to.dir);
@@ -286,15 +306,13 @@ static int rename_check_names(const char *name, const char *new_name)
 	return r == -EEXIST ? -EBUSY : r; /* "." and ".." */
 }
 
-int volume_rename(struct volume *v, vol_ino parent, const char *name, vol_ino new_parent, const char *new_name,
-		  unsigned flags, struct vol_gone *ret_gone)
+static int rename_any(struct volume *v, vol_ino parent, const char *name, vol_ino new_parent, const char *new_name,
+		      unsigned flags, const struct vol_cred *whiteout, struct vol_gone *ret_gone)
 {
 	struct rename rn;
 	struct change c;
 	int r;
 
-	if (flags != 0 && flags != RENAME_NOREPLACE && flags != RENAME_EXCHANGE)
-		return -EINVAL;
 	r = rename_check_names(name, new_name);
 	if (r < 0)
 		return r;
@@ -310,10 +328,27 @@ int volume_rename(struct volume *v, vol_ino parent, const char *name, vol_ino ne
 		rn.to = (struct end){ .dir = new_parent, .name = new_name };
 		rn.exchange = flags == RENAME_EXCHANGE;
 		rn.noreplace = flags == RENAME_NOREPLACE;
+		rn.whiteout = whiteout;
 		r = rename_try(&c, &rn);
 	} while (r == -EAGAIN);
 	change_end(&c);
 	if (r == 0)
 		*ret_gone = rn.gone;
 	return r;
+}
+
+int volume_rename(struct volume *v, vol_ino parent, const char *name, vol_ino new_parent, const char *new_name,
+		  unsigned flags, struct vol_gone *ret_gone)
+{
+	if (flags != 0 && flags != RENAME_NOREPLACE && flags != RENAME_EXCHANGE)
+		return -EINVAL;
+	return rename_any(v, parent, name, new_parent, new_name, flags, NULL, ret_gone);
+}
+
+int volume_rename_whiteout(struct volume *v, vol_ino parent, const char *name, vol_ino new_parent, const char *new_name,
+			   unsigned flags, const struct vol_cred *cred, struct vol_gone *ret_gone)
+{
+	if (flags != 0 && flags != RENAME_NOREPLACE)
+		return -EINVAL;
+	return rename_any(v, parent, name, new_parent, new_name, flags, cred, ret_gone);
 }

@@ -103,6 +103,10 @@ int volume_rmdir(struct volume *v, vol_ino parent, const char *name, struct vol_
 /* flags: 0, RENAME_NOREPLACE or RENAME_EXCHANGE (linux/fs.h). A directory into itself or below: -EINVAL. */
 int volume_rename(struct volume *v, vol_ino parent, const char *name, vol_ino new_parent, const char *new_name,
 		  unsigned flags, struct vol_gone *ret_gone);
+/* The same, and a device of number 0:0 takes the old name (RENAME_WHITEOUT, for overlayfs), made by `cred`. flags: 0 or
+ * RENAME_NOREPLACE. */
+int volume_rename_whiteout(struct volume *v, vol_ino parent, const char *name, vol_ino new_parent, const char *new_name,
+			   unsigned flags, const struct vol_cred *cred, struct vol_gone *ret_gone);
 /* The last handle and look-up of a nameless inode is gone: frees its rows. Harmless for one that has a name. */
 int volume_reclaim(struct volume *v, vol_ino ino);
 

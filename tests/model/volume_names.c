@@ -196,24 +196,43 @@ static void model_rename(struct model *m, int from_dir, unsigned from_name, int 
 	dir_touch(&m->nodes[to_dir]);
 }
 
+/* The device that has taken the old name. */
+static void whiteout_born(struct model *m, int dir, unsigned name)
+{
+	int at = node_unused(m);
+	struct vol_attr attr;
+
+	expect(m, "lookup", volume_lookup(m->v, m->nodes[dir].ino, m->names[name], &attr), 0);
+	node_born(m, at, dir, S_IFCHR, &attr);
+	m->nodes[dir].entries[name] = at;
+	check_attr(m, &m->nodes[at], &attr);
+}
+
 void op_rename(struct model *m)
 {
 	static const unsigned all_flags[] = { 0, 0, RENAME_NOREPLACE, RENAME_EXCHANGE };
 	int from_dir = pick_dir(m), to_dir = rng_one_in(&m->rng, 3) ? from_dir : pick_dir(m), from, to, wanted, r;
 	unsigned from_name = pick_name(m), to_name = pick_name(m), flags = all_flags[rng_below(&m->rng, 4)];
+	bool whiteout = flags != RENAME_EXCHANGE && rng_one_in(&m->rng, 4) && node_unused(m) != NONE;
 	struct vol_gone gone = { 0 };
 
 	from = m->nodes[from_dir].entries[from_name];
 	to = m->nodes[to_dir].entries[to_name];
 	wanted = wanted_of_rename(m, from, to, from_dir, to_dir, flags);
-	r = volume_rename(m->v, m->nodes[from_dir].ino, m->names[from_name], m->nodes[to_dir].ino, m->names[to_name],
-			  flags, &gone);
+	if (whiteout)
+		r = volume_rename_whiteout(m->v, m->nodes[from_dir].ino, m->names[from_name], m->nodes[to_dir].ino,
+					   m->names[to_name], flags, &model_cred, &gone);
+	else
+		r = volume_rename(m->v, m->nodes[from_dir].ino, m->names[from_name], m->nodes[to_dir].ino,
+				  m->names[to_name], flags, &gone);
 	/* where a removed directory once hung doesn't matter any more, and may be told in either way */
 	if (m->nodes[to_dir].nlink == 0 && r == -EINVAL && wanted == -ENOENT)
 		r = -ENOENT;
 	expect(m, "rename", r, wanted);
 	if (r == 0 && from != to)
 		model_rename(m, from_dir, from_name, to_dir, to_name, flags == RENAME_EXCHANGE, &gone);
+	if (r == 0 && from != to && whiteout)
+		whiteout_born(m, from_dir, from_name);
 }
 
 void op_reclaim(struct model *m)

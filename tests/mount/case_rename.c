@@ -199,6 +199,76 @@ static void empty_directory_target_is_gone(void **state)
 	same(2, mt_stat("b").st_nlink);
 }
 
+static void check_whiteout(const char *path)
+{
+	struct stat st = mt_stat(path);
+
+	same(S_IFCHR, st.st_mode);
+	same(0, st.st_rdev);
+	same(1, st.st_nlink);
+	same(geteuid(), st.st_uid);
+}
+
+static void whiteout(void **state)
+{
+	struct stat st;
+	ino_t ino;
+
+	(void)state;
+	mt_need_root();
+	mt_put("a", "text");
+	mt_put("b", "other");
+	ok(mkdir("d", 0755));
+	ino = mt_stat("a").st_ino;
+	fails(rename2("a", "b", RENAME_WHITEOUT | RENAME_NOREPLACE), EEXIST);
+	fails(rename2("a", "b", RENAME_WHITEOUT | RENAME_EXCHANGE), EINVAL);
+	fails(rename2("none", "b", RENAME_WHITEOUT), ENOENT);
+	mt_holds("a", "text");
+	ok(rename2("a", "b", RENAME_WHITEOUT));
+	check_whiteout("a");
+	same(ino, mt_stat("b").st_ino);
+	same(3, mt_count("."));
+	ok(rename2("b", "d/c", RENAME_WHITEOUT | RENAME_NOREPLACE));
+	check_whiteout("b");
+	mt_holds("d/c", "text");
+	st = mt_stat(".");
+	ok(rename2("d", "e", RENAME_WHITEOUT));
+	check_whiteout("d");
+	same(st.st_nlink, mt_stat(".").st_nlink);
+	mt_holds("e/c", "text");
+	same(4, mt_count("."));
+	/* it is a name like any other */
+	fails(open("a", O_RDONLY), ENXIO);
+	fails(mkdir("d", 0755), EEXIST);
+	ok(rename("b", "a"));
+	check_whiteout("a");
+	ok(unlink("a"));
+	ok(unlink("d"));
+	same(1, mt_count("."));
+}
+
+static void other_makes_whiteout(void *arg)
+{
+	(void)arg;
+	ok(rename2("f", "g", 0));
+	ok(rename2("g", "f", RENAME_WHITEOUT)); /* a device of this number needs no capability */
+	check_whiteout("g");
+	fails(rename2("closed/x", "y", RENAME_WHITEOUT), EACCES);
+}
+
+static void whiteout_by_other(void **state)
+{
+	(void)state;
+	mt_need_root();
+	ok(chmod(".", 0777));
+	mt_put("f", "x");
+	ok(mkdir("closed", 0755));
+	mt_put("closed/x", "x");
+	mt_as_other(other_makes_whiteout, NULL);
+	same(MT_OTHER_UID, mt_stat("g").st_uid);
+	mt_holds("f", "x");
+}
+
 int mt_run_rename(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -209,6 +279,8 @@ int mt_run_rename(void)
 		CASE(errors),
 		CASE(no_replace),
 		CASE(exchange),
+		CASE(whiteout),
+		CASE(whiteout_by_other),
 		CASE(open_across_rename),
 		CASE(empty_directory_target_is_gone),
 	};

@@ -156,6 +156,97 @@ static void test_exchange(void **state)
 	assert_int_equal(attr_of(f, VOL_ROOT).size, 2);
 }
 
+static int whiteout(struct fixture *f, vol_ino from, const char *name, vol_ino to, const char *new_name, unsigned flags,
+		    vol_ino *ret_gone)
+{
+	static const struct vol_cred cred = { 7, 8 };
+	struct vol_gone gone = { 0 };
+	int r = volume_rename_whiteout(f->v, from, name, to, new_name, flags, &cred, &gone);
+
+	*ret_gone = gone.ino;
+	return r;
+}
+
+static void check_whiteout(struct fixture *f, vol_ino dir, const char *name)
+{
+	struct vol_attr attr;
+
+	assert_int_equal(volume_lookup(f->v, dir, name, &attr), 0);
+	assert_int_equal(attr.mode, S_IFCHR);
+	assert_int_equal(attr.rdev, 0);
+	assert_int_equal(attr.nlink, 1);
+	assert_int_equal(attr.uid, 7);
+	assert_int_equal(attr.gid, 8);
+}
+
+static void test_whiteout(void **state)
+{
+	struct fixture *f = *state;
+	vol_ino dir = make_dir(f, VOL_ROOT, "dir"), a = make_file(f, VOL_ROOT, "a"), b = make_file(f, dir, "b"), gone;
+	struct vol_attr root = attr_of(f, VOL_ROOT);
+	uint64_t commits = rows_mem_commits(f->rows);
+
+	assert_int_equal(whiteout(f, VOL_ROOT, "a", dir, "b", RENAME_NOREPLACE, &gone), -EEXIST);
+	assert_int_equal(whiteout(f, VOL_ROOT, "none", dir, "b", 0, &gone), -ENOENT);
+	assert_int_equal(whiteout(f, VOL_ROOT, "a", dir, "b", 0, &gone), 0);
+	assert_int_equal(gone, b);
+	assert_int_equal(rows_mem_commits(f->rows) - commits, 1);
+	assert_int_equal(ino_of(f, dir, "b"), a);
+	check_whiteout(f, VOL_ROOT, "a");
+	assert_int_equal(attr_of(f, VOL_ROOT).size, root.size);
+	assert_int_equal(attr_of(f, VOL_ROOT).nlink, root.nlink);
+	assert_true(later(attr_of(f, VOL_ROOT).mtime, root.mtime));
+	/* within a directory, and over another whiteout */
+	assert_int_equal(whiteout(f, dir, "b", dir, "c", RENAME_NOREPLACE, &gone), 0);
+	assert_int_equal(gone, 0);
+	check_whiteout(f, dir, "b");
+	assert_int_equal(attr_of(f, dir).size, 2);
+	gone = ino_of(f, VOL_ROOT, "a");
+	assert_int_equal(whiteout(f, dir, "c", VOL_ROOT, "a", 0, &b), 0);
+	assert_int_equal(b, gone);
+	assert_int_equal(ino_of(f, VOL_ROOT, "a"), a);
+	check_whiteout(f, dir, "c");
+	/* in place of a directory */
+	assert_int_equal(whiteout(f, VOL_ROOT, "dir", VOL_ROOT, "moved", 0, &gone), 0);
+	check_whiteout(f, VOL_ROOT, "dir");
+	assert_int_equal(ino_of(f, VOL_ROOT, "moved"), dir);
+	assert_int_equal(attr_of(f, VOL_ROOT).nlink, root.nlink);
+	/* two names of one file: nothing is done */
+	assert_int_equal(volume_link(f->v, a, VOL_ROOT, "l", &root), 0);
+	assert_int_equal(whiteout(f, VOL_ROOT, "a", VOL_ROOT, "l", 0, &gone), 0);
+	assert_int_equal(ino_of(f, VOL_ROOT, "a"), a);
+	assert_int_equal(ino_of(f, VOL_ROOT, "l"), a);
+	assert_int_equal(whiteout(f, VOL_ROOT, "a", VOL_ROOT, "x", RENAME_EXCHANGE, &gone), -EINVAL);
+}
+
+static uint64_t one_hash(const char *name, size_t size, uint64_t seed)
+{
+	(void)name, (void)size, (void)seed;
+	return 5;
+}
+
+/* Old and new name share a bucket: both changes must be in it. A whole one has no slot to spare. */
+static void test_whiteout_in_one_bucket(void **state)
+{
+	struct fixture *f = *state;
+	vol_ino a, gone;
+	char name[8];
+
+	f->v->name_hash = one_hash;
+	a = make_file(f, VOL_ROOT, "a");
+	assert_int_equal(whiteout(f, VOL_ROOT, "a", VOL_ROOT, "b", 0, &gone), 0);
+	check_whiteout(f, VOL_ROOT, "a");
+	assert_int_equal(ino_of(f, VOL_ROOT, "b"), a);
+	for (unsigned i = 2; i < SCHEMA_SLOTS; i++) {
+		snprintf(name, sizeof(name), "%u", i);
+		make_file(f, VOL_ROOT, name);
+	}
+	assert_int_equal(whiteout(f, VOL_ROOT, "b", VOL_ROOT, "c", 0, &gone), -ENOSPC);
+	assert_int_equal(ino_of(f, VOL_ROOT, "b"), a);
+	assert_int_equal(plain_rename(f, VOL_ROOT, "b", VOL_ROOT, "c", 0), 0);
+	assert_int_equal(attr_of(f, VOL_ROOT).size, SCHEMA_SLOTS);
+}
+
 static void test_bad_arguments(void **state)
 {
 	struct fixture *f = *state;
@@ -171,9 +262,16 @@ static void test_bad_arguments(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		volume_test(test_file),     volume_test(test_over_file),       volume_test(test_same_inode),
-		volume_test(test_types),    volume_test(test_directory_moves), volume_test(test_loops),
-		volume_test(test_exchange), volume_test(test_bad_arguments),
+		volume_test(test_file),
+		volume_test(test_over_file),
+		volume_test(test_same_inode),
+		volume_test(test_types),
+		volume_test(test_directory_moves),
+		volume_test(test_loops),
+		volume_test(test_exchange),
+		volume_test(test_whiteout),
+		volume_test(test_whiteout_in_one_bucket),
+		volume_test(test_bad_arguments),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
