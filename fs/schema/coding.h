@@ -21,6 +21,12 @@ static inline void put_be64(uint8_t *p, uint64_t x)
 	memcpy(p, &x, sizeof(x));
 }
 
+static inline void put_le16(uint8_t *p, uint16_t x)
+{
+	x = htole16(x);
+	memcpy(p, &x, sizeof(x));
+}
+
 static inline void put_le32(uint8_t *p, uint32_t x)
 {
 	x = htole32(x);
@@ -39,6 +45,14 @@ static inline uint64_t get_be64(const uint8_t *p)
 
 	memcpy(&x, p, sizeof(x));
 	return be64toh(x);
+}
+
+static inline uint16_t get_le16(const uint8_t *p)
+{
+	uint16_t x;
+
+	memcpy(&x, p, sizeof(x));
+	return le16toh(x);
 }
 
 static inline uint32_t get_le32(const uint8_t *p)

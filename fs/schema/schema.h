@@ -136,7 +136,26 @@ size_t schema_inode_encode(const struct schema_inode *inode, uint8_t *buf);
 /* `ret->content` lies in `data`. */
 int schema_inode_decode(const uint8_t *data, size_t size, struct schema_inode *ret);
 
+/* ---- access control lists ---- */
+
+#define SCHEMA_ACL_MAX 4096 /* more than a page the kernel can't take */
+
+/* 0; -EINVAL: not a list; -E2BIG. All others want one that is good and not empty. */
+int schema_acl_check(const void *acl, size_t size);
+/* Without a single entry a good list is none: setting it means to remove what is there. */
+bool schema_acl_is_empty(size_t size);
+/* Sets the permission bits of `*mode` to what the list says. Returns whether it says more than they can. */
+bool schema_acl_to_mode(const void *acl, size_t size, uint32_t *mode);
+/* Makes the list say what the permission bits of `mode` say: they are the owner's, the mask's and the others' entries. */
+void schema_acl_chmod(void *acl, size_t size, uint32_t mode);
+/* Makes the list of a new object out of a directory's default: nothing is granted that `*mode`, which its maker asked
+ * for, doesn't. Then as schema_acl_to_mode(). */
+bool schema_acl_inherit(void *acl, size_t size, uint32_t *mode);
+
 /* ---- superblock and the counter of parts ---- */
+
+/* features_incompat */
+#define SCHEMA_FEATURE_ACL (UINT64_C(1) << 0) /* objects have access control lists: modes don't tell all */
 
 #define SCHEMA_VERSION 1
 #define SCHEMA_SUPER_SIZE 72

@@ -171,15 +171,17 @@ void op_statfs(fuse_req_t req, fuse_ino_t node)
 }
 
 /*
- * The names that are kept. system.posix_acl_* is among those that are not: no ACLs yet. Nor are SELinux labels: ls -l
- * asks for one on each file, a request each, until it learns that this file system has none.
+ * The names that are kept. SELinux labels are not: ls -l asks for one on each file, a request each, until it learns that
+ * this file system has none.
  */
-static int check_xattr_name(const char *name)
+static int check_xattr_name(const struct session *session, const char *name)
 {
 	static const char *const kept[] = { "user.", "trusted.", "security." };
 
 	if (strcmp(name, "security.selinux") == 0)
 		return -EOPNOTSUPP;
+	if (strcmp(name, VOL_ACL_ACCESS) == 0 || strcmp(name, VOL_ACL_DEFAULT) == 0)
+		return session->options.no_acl ? -EOPNOTSUPP : 0;
 	for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++) {
 		if (strncmp(name, kept[i], strlen(kept[i])) == 0)
 			return strlen(name) <= VOL_XATTR_NAME_MAX ? 0 : -ERANGE;
@@ -187,11 +189,14 @@ static int check_xattr_name(const char *name)
 	return -EOPNOTSUPP;
 }
 
+/* The kernel has checked that the caller may set a list, and says when the set-gid bit falls with it. */
 void op_setxattr(fuse_req_t req, fuse_ino_t node, const char *name, const char *value, size_t size, int flags)
 {
 	struct session *session = session_of(req);
-	int r = check_xattr_name(name);
+	int r = check_xattr_name(session, name);
 
+	if (transport_request()->setxattr_flags & FUSE_SETXATTR_ACL_KILL_SGID)
+		flags |= VOL_XATTR_KILL_SGID;
 	if (!r)
 		r = volume_setxattr(session->volume, ino_of_node(node), name, value, size, flags);
 	reply_done(req, names_changed(session, r));
@@ -200,7 +205,7 @@ void op_setxattr(fuse_req_t req, fuse_ino_t node, const char *name, const char *
 void op_removexattr(fuse_req_t req, fuse_ino_t node, const char *name)
 {
 	struct session *session = session_of(req);
-	int r = check_xattr_name(name);
+	int r = check_xattr_name(session, name);
 
 	if (!r)
 		r = volume_removexattr(session->volume, ino_of_node(node), name);
@@ -220,25 +225,26 @@ static void reply_xattr(fuse_req_t req, int r, size_t size, const char *data, si
 
 void op_getxattr(fuse_req_t req, fuse_ino_t node, const char *name, size_t size)
 {
+	struct session *session = session_of(req);
 	char *buf = size ? scratch_buffer(size) : NULL;
 	size_t got = 0;
-	int r = check_xattr_name(name);
+	int r = check_xattr_name(session, name);
 
 	if (!r && size && !buf)
 		r = -ENOMEM;
 	if (!r)
-		r = volume_getxattr(session_of(req)->volume, ino_of_node(node), name, buf, size, &got);
+		r = volume_getxattr(session->volume, ino_of_node(node), name, buf, size, &got);
 	reply_xattr(req, r, size, buf, got);
 }
 
-/* Takes the names out of a list that only root may see, as other file systems do; returns the new size. */
-static size_t hide_trusted(char *list, size_t size)
+/* Takes the names with this beginning out of a list; returns the new size. */
+static size_t hide(const char *prefix, char *list, size_t size)
 {
 	size_t kept = 0;
 
 	for (size_t at = 0; at < size;) {
 		size_t length = strlen(list + at) + 1;
-		if (strncmp(list + at, "trusted.", 8) != 0) {
+		if (strncmp(list + at, prefix, strlen(prefix)) != 0) {
 			memmove(list + kept, list + at, length);
 			kept += length;
 		}
@@ -263,7 +269,9 @@ void op_listxattr(fuse_req_t req, fuse_ino_t node, size_t size)
 		r = buf ? volume_listxattr(session->volume, ino_of_node(node), buf, need, &got) : -ENOMEM;
 	} while (r == -ERANGE); /* it grew in between */
 	if (!r && buf && fuse_req_ctx(req)->uid != 0)
-		got = hide_trusted(buf, got);
+		got = hide("trusted.", buf, got); /* as other file systems do */
+	if (!r && buf && session->options.no_acl)
+		got = hide("system.", buf, got);
 	if (!r && size && got > size)
 		r = -ERANGE;
 	reply_xattr(req, r, size, buf, got);

@@ -11,7 +11,7 @@ static struct vol_cred cred_of(fuse_req_t req)
 {
 	const struct fuse_ctx *ctx = fuse_req_ctx(req);
 
-	return (struct vol_cred){ .uid = ctx->uid, .gid = ctx->gid };
+	return (struct vol_cred){ .uid = ctx->uid, .gid = ctx->gid, .umask = ctx->umask };
 }
 
 /* The kernel keeps it that there is no such name, until it makes the name itself. */

@@ -23,7 +23,9 @@ static void choose(struct fuse_conn_info *conn, unsigned on, unsigned off)
 /*
  * We alone change the volume, so nothing that the kernel keeps goes stale by itself: hence EXPLICIT_INVAL_DATA.
  * HANDLE_KILLPRIV stays off: with it we would have to know the caller's capabilities. Its second version, which tells
- * of them, is asked for in transport.c. ATOMIC_O_TRUNC can't be had together with a kernel that opens without asking.
+ * of them, is asked for in transport.c. With POSIX_ACL the kernel asks for lists and checks rights by them; it forgets
+ * those of an inode with each setattr and setxattr. DONT_MASK: the umask is ours to apply, since a directory's default
+ * list comes in its place. ATOMIC_O_TRUNC can't be had together with a kernel that opens without asking.
  */
 static void op_init(void *userdata, struct fuse_conn_info *conn)
 {
@@ -32,9 +34,10 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 	choose(conn,
 	       FUSE_CAP_ASYNC_READ | FUSE_CAP_ASYNC_DIO | FUSE_CAP_EXPORT_SUPPORT | FUSE_CAP_PARALLEL_DIROPS |
 		       FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_CACHE_SYMLINKS |
-		       FUSE_CAP_EXPLICIT_INVAL_DATA,
+		       FUSE_CAP_EXPLICIT_INVAL_DATA | FUSE_CAP_DONT_MASK |
+		       (session->options.no_acl ? 0 : FUSE_CAP_POSIX_ACL),
 	       FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_HANDLE_KILLPRIV | FUSE_CAP_WRITEBACK_CACHE |
-		       FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_POSIX_ACL | FUSE_CAP_DONT_MASK);
+		       FUSE_CAP_ATOMIC_O_TRUNC | (session->options.no_acl ? FUSE_CAP_POSIX_ACL : 0));
 	session->no_open = conn->capable & FUSE_CAP_NO_OPEN_SUPPORT;
 	session->no_opendir = conn->capable & FUSE_CAP_NO_OPENDIR_SUPPORT;
 	conn->max_write = WRITE_SIZE_MAX;

@@ -39,6 +39,8 @@ static const struct mount_option options_table[] = {
 	{ "async", NULL, ASYNC, 0, "only fsync waits for the disk (default)" },
 	{ "ro", NULL, SET, FLAG(read_only), "read only; changes nothing in the store" },
 	{ "rw", NULL, CLEAR, FLAG(read_only), "read and write (default)" },
+	{ "noacl", NULL, SET, FLAG(no_acl), "access control lists are kept, but neither shown nor minded" },
+	{ "acl", NULL, CLEAR, FLAG(no_acl), "they are (default)" },
 	{ "nonempty", NULL, SET, FLAG(nonempty), "mount over a directory that is not empty" },
 	{ "allow_other", NULL, SET, FLAG(allow_other), "other users may use the mount (default for root)" },
 	{ "allow_root", NULL, SET, FLAG(allow_root), "root may use the mount, besides the user who mounts" },

@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #define CHUNK ((size_t)1 << 20)
-#define MODE_NEW 0666u /* less the umask, as the next */
+#define MODE_NEW 0666u
 #define MODE_NEW_DIR 0777u
 
 struct arguments {
@@ -90,7 +90,7 @@ static int copy_in(struct volume *volume, vol_ino ino, int fd)
 	return r;
 }
 
-static int make_parents(struct volume *volume, const char *path, uint32_t mode, const struct vol_cred *cred)
+static int make_parents(struct volume *volume, const char *path, const struct vol_cred *cred)
 {
 	char *copy = strdup(path);
 	struct vol_attr attr;
@@ -106,7 +106,7 @@ static int make_parents(struct volume *volume, const char *path, uint32_t mode, 
 		if (r == -ENOENT)
 			r = volume_resolve_parent(volume, copy, &parent, name);
 		if (!r && parent)
-			r = volume_mkdir(volume, parent, name, mode, cred, &attr);
+			r = volume_mkdir(volume, parent, name, MODE_NEW_DIR, cred, &attr);
 		parent = 0;
 		*slash = '/';
 	}
@@ -118,9 +118,9 @@ static int find_target(struct volume *volume, const struct arguments *arguments,
 {
 	int r = 0;
 
-	*target = (struct target){ .cred = { .uid = geteuid(), .gid = getegid() } };
+	*target = (struct target){ .cred = { .uid = geteuid(), .gid = getegid(), .umask = arguments->mask } };
 	if (arguments->parents)
-		r = make_parents(volume, arguments->path, MODE_NEW_DIR & ~arguments->mask, &target->cred);
+		r = make_parents(volume, arguments->path, &target->cred);
 	if (!r)
 		r = volume_resolve_parent(volume, arguments->path, &target->parent, target->name);
 	if (r == -ENOENT)
@@ -141,12 +141,21 @@ static int find_target(struct volume *volume, const struct arguments *arguments,
 	return r;
 }
 
-/* The file that is replaced passes its rights and owner on. */
+/* The file that is replaced passes its owner and rights on. */
 static int take_attributes(struct volume *volume, const struct target *target, vol_ino ino)
 {
+	char acl[VOL_ACL_MAX];
 	struct vol_attr attr;
+	size_t size;
+	int r;
 
-	return volume_setattr(volume, ino, &target->old, VOL_SET_MODE | VOL_SET_UID | VOL_SET_GID, &attr);
+	r = volume_setattr(volume, ino, &target->old, VOL_SET_MODE | VOL_SET_UID | VOL_SET_GID, &attr);
+	if (r < 0)
+		return r;
+	r = volume_getxattr(volume, target->old.ino, VOL_ACL_ACCESS, acl, sizeof(acl), &size);
+	if (r == -ENODATA)
+		return volume_removexattr(volume, ino, VOL_ACL_ACCESS);
+	return r < 0 ? r : volume_setxattr(volume, ino, VOL_ACL_ACCESS, acl, size, 0);
 }
 
 /* A nameless file can't be renamed: it gets a name of its own first. Dying just between leaves that behind, whole. */
@@ -177,7 +186,7 @@ static int put(struct volume *volume, const struct arguments *arguments, int fd)
 	r = find_target(volume, arguments, &target);
 	if (r < 0)
 		return r;
-	r = volume_tmpfile(volume, target.parent, MODE_NEW & ~arguments->mask, &target.cred, &attr);
+	r = volume_tmpfile(volume, target.parent, MODE_NEW, &target.cred, &attr);
 	if (r < 0) {
 		complain("cannot make a file in the store: %s", strerror(-r));
 		return r;

@@ -79,7 +79,10 @@ int volume_setattr(struct volume *v, vol_ino ino, const struct vol_attr *attr, u
 		goto out;
 	set_owner_and_mode(&node, attr, which);
 	set_times(&node.i, &c, attr, which);
-	r = node_put(&c, &node);
+	if (which & VOL_SET_MODE)
+		r = acl_chmod(&c, &node);
+	if (r == 0)
+		r = node_put(&c, &node);
 	if (r == 0)
 		r = change_commit(&c);
 	if (r == 0)

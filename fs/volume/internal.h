@@ -10,6 +10,7 @@
  *	1. volume.rename_lock   a directory moves to another parent: no ".." changes, so a walk upwards is safe
  *	2. volume.stripes[]     the inodes that an operation changes, or whose extents it reads; ascending, each once
  *	3. volume.part_lock     part_next, part_limit; one row is committed under it
+ *	   volume.super_lock    super.features_incompat; likewise
  *
  * What a single row answers (lookup, getattr, readlink, an inlined file's content) is read without a lock: a row is
  * whole at any moment. Who changes a row has its inode's stripe exclusively; a bucket belongs to its directory's inode.
@@ -31,16 +32,23 @@
 
 struct volume {
 	struct rows *rows;
-	struct schema_super super;
+	struct schema_super super; /* but for features_incompat it stays as it is */
 	bool read_only;
 	/* schema_name_hash(); tests put a bad one here */
 	uint64_t (*name_hash)(const char *name, size_t size, uint64_t seed);
 	pthread_mutex_t rename_lock;
 	pthread_mutex_t part_lock;
+	pthread_mutex_t super_lock;
 	uint64_t part_next;  /* under part_lock: the next part to give out */
 	uint64_t part_limit; /* under part_lock: parts below it are reserved in the store */
 	pthread_rwlock_t stripes[STRIPES];
 };
+
+/* ---- volume.c ---- */
+
+/* Something is about to be stored that programs without this incompatible feature must not meet: from now on they refuse
+ * the volume. */
+int volume_need_feature(struct volume *v, uint64_t feature);
 
 static inline struct row_key row_key(const struct schema_key *key)
 {
@@ -131,6 +139,26 @@ void inode_init(struct schema_inode *inode, const struct change *c, uint32_t mod
 		const struct schema_inode *dir);
 /* Numbers a new inode that has its mode; a directory starts its own part. `dir` is to be put. */
 int node_birth(struct volume *v, struct node *dir, struct node *node);
+
+/* ---- xattr.c: the rows and the inode's count of them; the inode is to be put ---- */
+
+/* flags: 0, XATTR_CREATE, XATTR_REPLACE */
+int xattr_put(struct change *c, struct node *node, const struct schema_key *key, const void *value, size_t size,
+	      int flags);
+int xattr_drop(struct change *c, struct node *node, const struct schema_key *key); /* -ENODATA */
+
+/* ---- acl.c: access control lists of a loaded inode, which is to be put ---- */
+
+/* Whether an extended attribute is such a list. */
+bool acl_is_name(const char *name);
+/* Sets the list `name`, and the mode by it; with `kill_sgid` the set-gid bit falls. -EINVAL, -E2BIG, -EACCES: a default
+ * on something that is no directory. */
+int acl_set(struct change *c, struct node *node, const char *name, const void *acl, size_t size, bool kill_sgid);
+int acl_remove(struct change *c, struct node *node, const char *name); /* harmless when there is none */
+/* The mode has changed: so does the access list. */
+int acl_chmod(struct change *c, struct node *node);
+/* What a new object gets from its directory: lists, or a mode without the bits of `umask`. */
+int acl_inherit(struct change *c, const struct node *dir, struct node *node, uint32_t umask);
 
 /* ---- part.c ---- */
 

@@ -76,6 +76,13 @@ int node_birth(struct volume *v, struct node *dir, struct node *node)
 	return 0;
 }
 
+/* The rights of a new inode, which has its number: all but symbolic links follow the directory's default list or the
+ * maker's umask. */
+static int inherit(struct change *c, const struct node *dir, struct node *node, const struct vol_cred *cred)
+{
+	return S_ISLNK(node->i.mode) ? 0 : acl_inherit(c, dir, node, cred->umask);
+}
+
 /* Puts entry, inode and directory. `node` has its mode and what its type needs. */
 static int create_rows(struct change *c, struct node *dir, struct bucket *b, const char *name, struct node *node,
 		       const struct vol_cred *cred)
@@ -90,6 +97,8 @@ static int create_rows(struct change *c, struct node *dir, struct bucket *b, con
 	r = dir_gains(dir, c, S_ISDIR(node->i.mode));
 	if (r == 0)
 		r = node_birth(c->v, dir, node);
+	if (r == 0)
+		r = inherit(c, dir, node, cred);
 	if (r == 0)
 		r = bucket_set(b, name, node->ino, node->i.mode);
 	if (r == 0)
@@ -215,6 +224,8 @@ static int tmpfile_rows(struct change *c, struct node *dir, struct node *node, c
 	inode_init(&node->i, c, node->i.mode, cred, &dir->i);
 	node->i.nlink = 0;
 	r = node_birth(c->v, dir, node);
+	if (r == 0)
+		r = inherit(c, dir, node, cred);
 	if (r == 0)
 		r = node_put(c, node);
 	if (r == 0)

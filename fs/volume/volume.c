@@ -74,6 +74,16 @@ static int super_make(struct volume *v, const struct timespec *now)
 	return 0;
 }
 
+static int super_put(struct change *c, const struct schema_super *super)
+{
+	uint8_t buf[SCHEMA_SUPER_SIZE];
+	struct schema_key key;
+
+	schema_super_encode(super, buf);
+	schema_key_super(&key);
+	return change_put(c, &key, buf, sizeof(buf));
+}
+
 static int root_put(struct change *c, const struct volume_options *options)
 {
 	struct node root = {
@@ -98,7 +108,7 @@ static int root_put(struct change *c, const struct volume_options *options)
 /* The superblock, the counter and the root come in one batch: there is a whole volume or none. */
 static int volume_make(struct volume *v, const struct volume_options *options)
 {
-	uint8_t super[SCHEMA_SUPER_SIZE], parts[SCHEMA_PARTS_SIZE];
+	uint8_t parts[SCHEMA_PARTS_SIZE];
 	struct schema_key key;
 	struct change c;
 	int r;
@@ -112,9 +122,7 @@ static int volume_make(struct volume *v, const struct volume_options *options)
 	r = super_make(v, &c.now);
 	if (r < 0)
 		goto out;
-	schema_super_encode(&v->super, super);
-	schema_key_super(&key);
-	r = change_put(&c, &key, super, sizeof(super));
+	r = super_put(&c, &v->super);
 	if (r < 0)
 		goto out;
 	schema_parts_encode(SCHEMA_PART_ROOT + 1, parts);
@@ -173,6 +181,7 @@ static struct volume *volume_new(struct rows *rows, bool read_only)
 	v->name_hash = schema_name_hash;
 	pthread_mutex_init(&v->rename_lock, NULL);
 	pthread_mutex_init(&v->part_lock, NULL);
+	pthread_mutex_init(&v->super_lock, NULL);
 	for (unsigned i = 0; i < STRIPES; i++)
 		pthread_rwlock_init(&v->stripes[i], NULL);
 	return v;
@@ -182,6 +191,7 @@ static void volume_free(struct volume *v)
 {
 	for (unsigned i = 0; i < STRIPES; i++)
 		pthread_rwlock_destroy(&v->stripes[i]);
+	pthread_mutex_destroy(&v->super_lock);
 	pthread_mutex_destroy(&v->part_lock);
 	pthread_mutex_destroy(&v->rename_lock);
 	free(v);
@@ -218,6 +228,37 @@ int volume_close(struct volume *v)
 	closed = v->rows->ops->close(v->rows);
 	volume_free(v);
 	return r < 0 ? r : closed;
+}
+
+/* A batch of its own: what needs the feature may be committed by somebody else before the caller's. */
+static int feature_add(struct volume *v, uint64_t feature)
+{
+	struct schema_super super = v->super;
+	struct change c;
+	int r;
+
+	super.features_incompat |= feature;
+	r = change_begin(&c, v);
+	if (r < 0)
+		return r;
+	r = super_put(&c, &super);
+	if (r == 0)
+		r = change_commit(&c);
+	if (r == 0)
+		v->super.features_incompat = super.features_incompat;
+	change_end(&c);
+	return r;
+}
+
+int volume_need_feature(struct volume *v, uint64_t feature)
+{
+	int r = 0;
+
+	pthread_mutex_lock(&v->super_lock);
+	if (!(v->super.features_incompat & feature))
+		r = feature_add(v, feature);
+	pthread_mutex_unlock(&v->super_lock);
+	return r;
 }
 
 int volume_sync(struct volume *v)

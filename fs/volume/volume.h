@@ -43,6 +43,7 @@ struct vol_attr {
 
 struct vol_cred {
 	uint32_t uid, gid; /* owner of what is created; a set-gid parent directory gives its group */
+	uint32_t umask;    /* permission bits that a new object doesn't get, unless its directory has a default ACL */
 };
 
 /* volume_setattr: which fields of the vol_attr count */
@@ -125,7 +126,17 @@ int volume_fallocate(struct volume *v, vol_ino ino, int mode, uint64_t offset, u
 /* whence: SEEK_DATA or SEEK_HOLE. -ENXIO at or past the end. */
 int volume_seek(struct volume *v, vol_ino ino, uint64_t offset, int whence, uint64_t *ret_offset);
 
-/* flags: 0, XATTR_CREATE, XATTR_REPLACE. */
+/*
+ * flags: 0, XATTR_CREATE, XATTR_REPLACE. The two lists of system.posix_acl_* are looked at, and XATTR_CREATE and
+ * XATTR_REPLACE mean nothing to them: the access list sets the permission bits of the mode (and isn't kept if they can
+ * say it all), a new mode changes the access list, the default list of a directory becomes that of what is made in it.
+ * -EINVAL: not a list; -E2BIG: more than VOL_ACL_MAX bytes; -EACCES: a default list on something that is no directory. To remove one that isn't there is no
+ * error.
+ */
+#define VOL_ACL_ACCESS "system.posix_acl_access"
+#define VOL_ACL_DEFAULT "system.posix_acl_default"
+#define VOL_ACL_MAX 4096
+#define VOL_XATTR_KILL_SGID (1 << 16) /* with an access list: the set-gid bit falls */
 int volume_setxattr(struct volume *v, vol_ino ino, const char *name, const void *value, size_t size, int flags);
 /* size 0 asks for the size only; -ERANGE when `size` is too small; -ENODATA when there is none. */
 int volume_getxattr(struct volume *v, vol_ino ino, const char *name, void *buf, size_t size, size_t *ret_size);

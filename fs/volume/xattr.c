@@ -24,8 +24,8 @@ static int xattr_find(struct volume *v, const struct node *node, const struct sc
 	return r == -ENOENT ? -ENODATA : r;
 }
 
-static int set_rows(struct change *c, struct node *node, const struct schema_key *key, const void *value, size_t size,
-		    int flags)
+int xattr_put(struct change *c, struct node *node, const struct schema_key *key, const void *value, size_t size,
+	      int flags)
 {
 	int r;
 
@@ -41,69 +41,77 @@ static int set_rows(struct change *c, struct node *node, const struct schema_key
 			return -ENOSPC;
 		node->i.xattrs++;
 	}
+	return change_put(c, key, value, size);
+}
+
+int xattr_drop(struct change *c, struct node *node, const struct schema_key *key)
+{
+	int r;
+
+	r = xattr_find(c->v, node, key);
+	if (r < 0)
+		return r;
+	node->i.xattrs--;
+	return change_delete(c, key);
+}
+
+/* What is to be done with an attribute of a loaded inode, which is put afterwards. */
+struct request {
+	const char *name;
+	const void *value;
+	size_t size;
+	int flags;
+};
+
+static int set_plain(struct change *c, struct node *node, const struct request *q)
+{
+	struct schema_key key;
+
+	schema_key_xattr(&key, node->ino, q->name, strlen(q->name));
 	node->i.ctime = c->now;
-	r = change_put(c, key, value, size);
-	return r < 0 ? r : node_put(c, node);
+	return xattr_put(c, node, &key, q->value, q->size, q->flags & (XATTR_CREATE | XATTR_REPLACE));
 }
 
-int volume_setxattr(struct volume *v, vol_ino ino, const char *name, const void *value, size_t size, int flags)
+static int set(struct change *c, struct node *node, const struct request *q)
+{
+	if (acl_is_name(q->name))
+		return acl_set(c, node, q->name, q->value, q->size, q->flags & VOL_XATTR_KILL_SGID);
+	return set_plain(c, node, q);
+}
+
+static int drop(struct change *c, struct node *node, const struct request *q)
+{
+	struct schema_key key;
+
+	if (acl_is_name(q->name))
+		return acl_remove(c, node, q->name);
+	schema_key_xattr(&key, node->ino, q->name, strlen(q->name));
+	node->i.ctime = c->now;
+	return xattr_drop(c, node, &key);
+}
+
+/* Does `fn` as one batch. */
+static int change_xattrs(struct volume *v, vol_ino ino, const struct request *q,
+			 int (*fn)(struct change *c, struct node *node, const struct request *q))
 {
 	struct node node = { 0 };
-	struct schema_key key;
 	struct locked locked;
 	struct change c;
 	int r;
 
-	if ((flags & ~(XATTR_CREATE | XATTR_REPLACE)) || flags == (XATTR_CREATE | XATTR_REPLACE))
-		return -EINVAL;
-	if (size > VOL_XATTR_VALUE_MAX)
-		return -E2BIG;
-	r = xattr_name_check(name);
+	r = xattr_name_check(q->name);
 	if (r == 0)
 		r = change_begin(&c, v);
 	if (r < 0)
 		return r;
 	inode_lock(v, &locked, ino);
-	schema_key_xattr(&key, ino, name, strlen(name));
 	r = node_load(v, ino, &node);
 	if (r == 0)
-		r = set_rows(&c, &node, &key, value, size, flags);
-	if (r == 0)
-		r = change_commit(&c);
-	node_done(&node);
-	inodes_unlock(v, &locked);
-	change_end(&c);
-	return r;
-}
-
-int volume_removexattr(struct volume *v, vol_ino ino, const char *name)
-{
-	struct node node = { 0 };
-	struct schema_key key;
-	struct locked locked;
-	struct change c;
-	int r;
-
-	r = xattr_name_check(name);
-	if (r == 0)
-		r = change_begin(&c, v);
-	if (r < 0)
-		return r;
-	inode_lock(v, &locked, ino);
-	schema_key_xattr(&key, ino, name, strlen(name));
-	r = node_load(v, ino, &node);
-	if (r == 0)
-		r = xattr_find(v, &node, &key);
-	if (r < 0)
-		goto out;
-	node.i.xattrs--;
-	node.i.ctime = c.now;
-	r = change_delete(&c, &key);
+		r = fn(&c, &node, q);
 	if (r == 0)
 		r = node_put(&c, &node);
 	if (r == 0)
 		r = change_commit(&c);
-out:
 	node_done(&node);
 	inodes_unlock(v, &locked);
 	change_end(&c);
@@ -119,11 +127,24 @@ int node_drop_caps(struct change *c, struct node *node)
 	if (node->i.xattrs == 0 || S_ISDIR(node->i.mode))
 		return 0;
 	schema_key_xattr(&key, node->ino, name, sizeof(name) - 1);
-	r = xattr_find(c->v, node, &key);
-	if (r < 0)
-		return r == -ENODATA ? 0 : r;
-	node->i.xattrs--;
-	return change_delete(c, &key);
+	r = xattr_drop(c, node, &key);
+	return r == -ENODATA ? 0 : r;
+}
+
+int volume_setxattr(struct volume *v, vol_ino ino, const char *name, const void *value, size_t size, int flags)
+{
+	const int one = flags & (XATTR_CREATE | XATTR_REPLACE);
+
+	if (flags & ~(XATTR_CREATE | XATTR_REPLACE | VOL_XATTR_KILL_SGID) || one == (XATTR_CREATE | XATTR_REPLACE))
+		return -EINVAL;
+	if (size > VOL_XATTR_VALUE_MAX)
+		return -E2BIG;
+	return change_xattrs(v, ino, &(struct request){ name, value, size, flags }, set);
+}
+
+int volume_removexattr(struct volume *v, vol_ino ino, const char *name)
+{
+	return change_xattrs(v, ino, &(struct request){ .name = name }, drop);
 }
 
 /* The inode says when there are none: programs and the kernel ask for those far more often than they are there. */

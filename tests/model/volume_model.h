@@ -56,7 +56,7 @@ struct model {
 			fail_msg("LSMFS_SEED=%llu step %u: %s", (unsigned long long)(m)->seed, (m)->step, #condition); \
 	} while (0)
 
-static const struct vol_cred model_cred = { 1000, 100 };
+static const struct vol_cred model_cred = { .uid = 1000, .gid = 100 };
 
 void expect(struct model *m, const char *what, int got, int wanted);
 

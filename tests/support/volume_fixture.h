@@ -18,7 +18,7 @@ struct fixture {
 	struct volume *v;
 };
 
-static const struct vol_cred fixture_cred = { 1000, 100 };
+static const struct vol_cred fixture_cred = { .uid = 1000, .gid = 100 };
 
 static inline void fixture_open(struct fixture *f)
 {

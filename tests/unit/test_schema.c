@@ -315,7 +315,7 @@ static void test_super(void **state)
 	schema_super_encode(&super, buf);
 	assert_int_equal(schema_super_decode(buf, sizeof(buf), &got), 0);
 	assert_true(schema_super_must_not_write(&got));
-	super.features_incompat = 1;
+	super.features_incompat = UINT64_C(1) << 63;
 	schema_super_encode(&super, buf);
 	assert_int_equal(schema_super_decode(buf, sizeof(buf), &got), -EUCLEAN);
 }

@@ -159,7 +159,7 @@ static void test_exchange(void **state)
 static int whiteout(struct fixture *f, vol_ino from, const char *name, vol_ino to, const char *new_name, unsigned flags,
 		    vol_ino *ret_gone)
 {
-	static const struct vol_cred cred = { 7, 8 };
+	static const struct vol_cred cred = { .uid = 7, .gid = 8 };
 	struct vol_gone gone = { 0 };
 	int r = volume_rename_whiteout(f->v, from, name, to, new_name, flags, &cred, &gone);
 
