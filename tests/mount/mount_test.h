@@ -80,5 +80,6 @@ int mt_run_node(void);
 int mt_run_rights(void);
 int mt_run_tmpfile(void);
 int mt_run_priv(void);
+int mt_run_acl(void);
 
 #endif
