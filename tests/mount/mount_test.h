@@ -81,5 +81,6 @@ int mt_run_rights(void);
 int mt_run_tmpfile(void);
 int mt_run_priv(void);
 int mt_run_acl(void);
+int mt_run_notify(void);
 
 #endif
