@@ -8,7 +8,7 @@
 
 /*
  * format (1 byte) · flags (1 byte) · mode · nlink · uid · gid · generation · xattrs · mtime · those of atime, ctime,
- * btime that are not the same as mtime · what the type needs · content. Integers are varints; a time is zigzag seconds
+ * btime that are not the same as mtime · flags of chattr, if there are any · what the type needs · content. Integers are varints; a time is zigzag seconds
  * and nanoseconds.
  */
 #define FORMAT 1
@@ -17,7 +17,8 @@
 #define FLAG_ATIME_SAME (1u << 1)
 #define FLAG_CTIME_SAME (1u << 2)
 #define FLAG_BTIME_SAME (1u << 3)
-#define FLAGS_KNOWN 0x0fu
+#define FLAG_HAS_FLAGS (1u << 4)
+#define FLAGS_KNOWN 0x1fu
 
 static bool has_content(const struct schema_inode *inode)
 {
@@ -56,6 +57,8 @@ static uint8_t inode_flags(const struct schema_inode *inode)
 		flags |= FLAG_CTIME_SAME;
 	if (same_time(inode->btime, inode->mtime))
 		flags |= FLAG_BTIME_SAME;
+	if (inode->flags)
+		flags |= FLAG_HAS_FLAGS;
 	return (uint8_t)flags;
 }
 
@@ -97,6 +100,8 @@ size_t schema_inode_encode(const struct schema_inode *inode, uint8_t *buf)
 		p = put_time(p, inode->ctime);
 	if (!(flags & FLAG_BTIME_SAME))
 		p = put_time(p, inode->btime);
+	if (flags & FLAG_HAS_FLAGS)
+		p = put_varint(p, inode->flags);
 	p = put_type_fields(p, inode);
 	assert(p - buf <= SCHEMA_INODE_HEAD_MAX);
 	if (has_content(inode) && inode->content_size > 0) {
@@ -169,6 +174,11 @@ int schema_inode_decode(const uint8_t *data, size_t size, struct schema_inode *r
 	inode.atime = flags & FLAG_ATIME_SAME ? inode.mtime : take_time(&r);
 	inode.ctime = flags & FLAG_CTIME_SAME ? inode.mtime : take_time(&r);
 	inode.btime = flags & FLAG_BTIME_SAME ? inode.mtime : take_time(&r);
+	if (flags & FLAG_HAS_FLAGS) {
+		inode.flags = (uint32_t)take_varint(&r, SCHEMA_FLAGS_ALL);
+		if (!inode.flags)
+			return -EUCLEAN;
+	}
 	take_type_fields(&r, flags, &inode);
 	if (r.bad || (flags & FLAG_INLINED && !S_ISREG(inode.mode)))
 		return -EUCLEAN;

@@ -110,9 +110,18 @@ int schema_entry_next(const uint8_t *bucket, size_t size, size_t *pos, struct sc
 #define SCHEMA_INODE_HEAD_MAX 176
 #define SCHEMA_INODE_MAX (SCHEMA_INODE_HEAD_MAX + SCHEMA_SYMLINK_MAX)
 
+/* What chattr(1) sets. */
+#define SCHEMA_FLAG_IMMUTABLE (1u << 0)
+#define SCHEMA_FLAG_APPEND (1u << 1)
+#define SCHEMA_FLAG_NODUMP (1u << 2)
+#define SCHEMA_FLAG_NOATIME (1u << 3)
+#define SCHEMA_FLAGS_ALL 0xfu
+#define SCHEMA_FLAGS_INHERITED (SCHEMA_FLAG_NODUMP | SCHEMA_FLAG_NOATIME) /* by what is made in a directory */
+
 struct schema_inode {
 	uint32_t mode, nlink, uid, gid, generation;
 	uint32_t xattrs; /* how many rows there are */
+	uint32_t flags;  /* SCHEMA_FLAG_… */
 	struct timespec atime, mtime, ctime, btime;
 	union {
 		struct {
@@ -156,6 +165,7 @@ bool schema_acl_inherit(void *acl, size_t size, uint32_t *mode);
 
 /* features_incompat */
 #define SCHEMA_FEATURE_ACL (UINT64_C(1) << 0) /* objects have access control lists: modes don't tell all */
+#define SCHEMA_FEATURE_FLAGS (UINT64_C(1) << 1) /* inodes have SCHEMA_FLAG_…, which must be minded */
 
 #define SCHEMA_VERSION 1
 #define SCHEMA_SUPER_SIZE 72

@@ -7,7 +7,7 @@
 
 static const char magic[8] = { 'L', 'S', 'M', 'F', 'S', 'V', 'O', 'L' };
 
-#define FEATURES_INCOMPAT_KNOWN SCHEMA_FEATURE_ACL
+#define FEATURES_INCOMPAT_KNOWN (SCHEMA_FEATURE_ACL | SCHEMA_FEATURE_FLAGS)
 #define FEATURES_RO_KNOWN UINT64_C(0)
 
 enum {

@@ -82,8 +82,6 @@ void op_setxattr(fuse_req_t req, fuse_ino_t node, const char *name, const char *
 void op_getxattr(fuse_req_t req, fuse_ino_t node, const char *name, size_t size);
 void op_listxattr(fuse_req_t req, fuse_ino_t node, size_t size);
 void op_removexattr(fuse_req_t req, fuse_ino_t node, const char *name);
-void op_ioctl(fuse_req_t req, fuse_ino_t node, unsigned cmd, void *arg, struct fuse_file_info *fi, unsigned flags,
-	      const void *in, size_t in_size, size_t out_size);
 
 /* ops_file.c */
 void op_open(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi);
@@ -94,6 +92,10 @@ void op_fallocate(fuse_req_t req, fuse_ino_t node, int mode, off_t offset, off_t
 void op_lseek(fuse_req_t req, fuse_ino_t node, off_t offset, int whence, struct fuse_file_info *fi);
 void op_copy_file_range(fuse_req_t req, fuse_ino_t node_in, off_t offset_in, struct fuse_file_info *fi_in,
 			fuse_ino_t node_out, off_t offset_out, struct fuse_file_info *fi_out, size_t size, int flags);
+
+/* ops_ioctl.c */
+void op_ioctl(fuse_req_t req, fuse_ino_t node, unsigned cmd, void *arg, struct fuse_file_info *fi, unsigned flags,
+	      const void *in, size_t in_size, size_t out_size);
 
 /* ops_dir.c */
 void op_opendir(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi);

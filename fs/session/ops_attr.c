@@ -276,10 +276,3 @@ void op_listxattr(fuse_req_t req, fuse_ino_t node, size_t size)
 		r = -ERANGE;
 	reply_xattr(req, r, size, buf, got);
 }
-
-void op_ioctl(fuse_req_t req, fuse_ino_t node, unsigned cmd, void *arg, struct fuse_file_info *fi, unsigned flags,
-	      const void *in, size_t in_size, size_t out_size)
-{
-	(void)node, (void)cmd, (void)arg, (void)fi, (void)flags, (void)in, (void)in_size, (void)out_size;
-	fuse_reply_err(req, ENOTTY);
-}

@@ -71,6 +71,8 @@ int volume_setattr(struct volume *v, vol_ino ino, const struct vol_attr *attr, u
 		return r;
 	inode_lock(v, &locked, ino);
 	r = which & VOL_SET_SIZE ? node_load_file(v, ino, &node) : node_load(v, ino, &node);
+	if (r == 0)
+		r = flags_allow_setattr(&node, which);
 	if (r == 0 && which & VOL_SET_SIZE)
 		r = file_resize(&c, &node, attr->size);
 	if (r == 0 && which & (VOL_SET_SIZE | VOL_SET_UID | VOL_SET_GID | VOL_SET_KILL_PRIV))

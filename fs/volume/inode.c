@@ -88,6 +88,7 @@ void inode_attr(vol_ino ino, const struct schema_inode *inode, struct vol_attr *
 		.mtime = inode->mtime,
 		.ctime = inode->ctime,
 		.btime = inode->btime,
+		.flags = inode->flags,
 	};
 
 	switch (inode->mode & S_IFMT) {

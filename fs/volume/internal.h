@@ -132,6 +132,17 @@ void node_freed(struct node *node, uint64_t bytes);
 /* Takes a link away: the last one (of a directory: any) makes an orphan. Puts the inode. */
 int node_unlink(struct change *c, struct node *node, struct vol_gone *ret_gone);
 
+/* ---- flags.c: what the flags of chattr(1) forbid: 0 or -EPERM ---- */
+
+/* An object to be removed or to get other names, or its extended attributes. */
+int flags_allow_change(const struct node *node);
+int flags_allow_entry(const struct node *dir); /* a new one */
+/* `node` to lose its entry in `dir`. */
+int flags_allow_removal(const struct node *dir, const struct node *node);
+int flags_allow_write(const struct node *file, uint64_t offset);
+int flags_allow_fallocate(const struct node *file, int mode);
+int flags_allow_setattr(const struct node *node, unsigned which);
+
 /* ---- namei.c ---- */
 
 /* The fields that all new inodes have alike. */

@@ -56,6 +56,7 @@ void inode_init(struct schema_inode *inode, const struct change *c, uint32_t mod
 	}
 	inode->nlink = S_ISDIR(mode) ? 2 : 1;
 	inode->generation = 1; /* numbers are never used again */
+	inode->flags = dir->flags & SCHEMA_FLAGS_INHERITED;
 	inode->atime = inode->mtime = inode->ctime = inode->btime = c->now;
 }
 
@@ -125,6 +126,8 @@ static int create(struct volume *v, vol_ino parent, const char *name, struct nod
 		return r;
 	inode_lock(v, &locked, parent);
 	r = node_load_dir(v, parent, &dir);
+	if (r == 0)
+		r = flags_allow_entry(&dir);
 	if (r < 0)
 		goto out;
 	r = bucket_load(v, parent, name, &b);
@@ -248,6 +251,8 @@ int volume_tmpfile(struct volume *v, vol_ino parent, uint32_t mode, const struct
 	inode_lock(v, &locked, parent);
 	r = node_load_dir(v, parent, &dir);
 	if (r == 0)
+		r = flags_allow_entry(&dir);
+	if (r == 0)
 		r = tmpfile_rows(&c, &dir, &node, cred);
 	if (r == 0)
 		r = change_commit(&c);
@@ -303,6 +308,10 @@ int volume_link(struct volume *v, vol_ino ino, vol_ino parent, const char *name,
 	r = node_load_dir(v, parent, &dir);
 	if (r == 0)
 		r = node_load(v, ino, &node);
+	if (r == 0)
+		r = flags_allow_entry(&dir);
+	if (r == 0)
+		r = flags_allow_change(&node);
 	if (r < 0)
 		goto out;
 	r = bucket_load(v, parent, name, &b);

@@ -48,7 +48,9 @@ static int remove_locked(struct change *c, vol_ino parent, const char *name, vol
 		r = r == -ENOENT ? -EUCLEAN : r;
 		goto out;
 	}
-	r = check_removable(&node, rmdir);
+	r = flags_allow_removal(&dir, &node);
+	if (r == 0)
+		r = check_removable(&node, rmdir);
 	if (r == 0)
 		r = remove_rows(c, &dir, &b, name, &node, gone);
 	if (r == 0)

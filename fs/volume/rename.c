@@ -138,6 +138,15 @@ static int check_unchanged(const struct bucket *b, const struct end *end)
 	return (r == -ENOENT ? 0 : e.ino) == end->ino ? 0 : -EAGAIN;
 }
 
+static int check_flags(const struct rename *rn)
+{
+	int r = flags_allow_removal(rn->from_dir, &rn->nodes[0]);
+
+	if (r == 0)
+		r = rn->to.ino == 0 ? flags_allow_entry(rn->to_dir) : flags_allow_removal(rn->to_dir, &rn->nodes[1]);
+	return r;
+}
+
 static int rename_load(struct volume *v, struct rename *rn)
 {
 	int r;
@@ -154,7 +163,9 @@ static int rename_load(struct volume *v, struct rename *rn)
 	r = node_load(v, rn->from.ino, &rn->nodes[0]);
 	if (r == 0 && rn->to.ino != 0)
 		r = node_load(v, rn->to.ino, &rn->nodes[1]);
-	return r == -ENOENT ? -EUCLEAN : r;
+	if (r < 0)
+		return r == -ENOENT ? -EUCLEAN : r;
+	return check_flags(rn);
 }
 
 static void rename_done(struct rename *rn)

@@ -69,7 +69,8 @@ static int fallocate_locked(struct change *c, vol_ino ino, int mode, uint64_t be
 	r = node_load_file(c->v, ino, &node);
 	if (r < 0)
 		return r;
-	if (mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE)) {
+	r = flags_allow_fallocate(&node, mode);
+	if (r == 0 && mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE)) {
 		if (node.i.file.inlined)
 			zero_inlined(&node.i, begin, end, copy);
 		else if (begin < node.i.file.size)

@@ -39,7 +39,15 @@ struct vol_attr {
 	uint64_t size;            /* of a directory: its entries */
 	uint64_t allocated_bytes; /* what st_blocks is made of */
 	struct timespec atime, mtime, ctime, btime;
+	uint32_t flags; /* VOL_FLAG_… */
 };
+
+/* What chattr(1) sets. Immutable: no change of content, attributes or names (those of a directory: in it). Append-only:
+ * content is added at the end only; a directory gets entries, and loses none. Calls that they forbid return -EPERM. */
+#define VOL_FLAG_IMMUTABLE (1u << 0)
+#define VOL_FLAG_APPEND (1u << 1)
+#define VOL_FLAG_NODUMP (1u << 2)  /* means nothing here; inherited by what is made in a directory */
+#define VOL_FLAG_NOATIME (1u << 3) /* likewise inherited */
 
 struct vol_cred {
 	uint32_t uid, gid; /* owner of what is created; a set-gid parent directory gives its group */
@@ -86,6 +94,10 @@ int volume_lookup(struct volume *v, vol_ino parent, const char *name, struct vol
 int volume_getattr(struct volume *v, vol_ino ino, struct vol_attr *ret);
 /* A new size or owner takes away what security.capability grants a file, and so does VOL_SET_KILL_PRIV. */
 int volume_setattr(struct volume *v, vol_ino ino, const struct vol_attr *attr, unsigned which, struct vol_attr *ret);
+
+/* Sets all flags of a regular file or directory. Whether the caller may is not checked, as rights are not. -EOPNOTSUPP: a
+ * flag that is none of the above, or another type; -EPERM: an immutable one gets or loses others and stays immutable. */
+int volume_set_flags(struct volume *v, vol_ino ino, uint32_t flags);
 
 /* Makes a file of any type but directory and symbolic link. */
 int volume_mknod(struct volume *v, vol_ino parent, const char *name, uint32_t mode, uint64_t rdev,

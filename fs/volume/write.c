@@ -243,6 +243,9 @@ static int write_locked(struct change *c, vol_ino ino, uint64_t offset, const vo
 		r = -EFBIG;
 		goto out;
 	}
+	r = flags_allow_write(&node, offset);
+	if (r < 0)
+		goto out;
 	w = (struct write){ .c = c, .node = &node, .offset = offset, .end = offset + size, .data = buf };
 	if (!node.i.file.inlined)
 		r = write_extents(&w);

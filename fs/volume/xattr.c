@@ -107,6 +107,8 @@ static int change_xattrs(struct volume *v, vol_ino ino, const struct request *q,
 	inode_lock(v, &locked, ino);
 	r = node_load(v, ino, &node);
 	if (r == 0)
+		r = flags_allow_change(&node);
+	if (r == 0)
 		r = fn(&c, &node, q);
 	if (r == 0)
 		r = node_put(&c, &node);

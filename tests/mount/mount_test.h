@@ -82,5 +82,6 @@ int mt_run_tmpfile(void);
 int mt_run_priv(void);
 int mt_run_acl(void);
 int mt_run_notify(void);
+int mt_run_flags(void);
 
 #endif

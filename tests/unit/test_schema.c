@@ -169,6 +169,7 @@ static void check_round_trip(const struct schema_inode *inode)
 	assert_int_equal(got.gid, inode->gid);
 	assert_int_equal(got.generation, inode->generation);
 	assert_int_equal(got.xattrs, inode->xattrs);
+	assert_int_equal(got.flags, inode->flags);
 	assert_memory_equal(&got.atime, &inode->atime, sizeof(got.atime));
 	assert_memory_equal(&got.mtime, &inode->mtime, sizeof(got.mtime));
 	assert_memory_equal(&got.ctime, &inode->ctime, sizeof(got.ctime));
@@ -189,6 +190,7 @@ static struct schema_inode extreme_inode(uint32_t mode)
 		.gid = UINT32_MAX - 1,
 		.generation = UINT32_MAX,
 		.xattrs = UINT32_MAX,
+		.flags = SCHEMA_FLAGS_ALL,
 		.atime = { INT64_MIN, 0 },
 		.mtime = { INT64_MAX, 999999999 },
 		.ctime = { -1, 1 },
@@ -273,6 +275,15 @@ static void test_inode_refuses(void **state)
 	assert_int_equal(schema_inode_decode(buf, size, &got), -EUCLEAN);
 	buf[0]--;
 	buf[1] |= 0x80; /* flag */
+	assert_int_equal(schema_inode_decode(buf, size, &got), -EUCLEAN);
+	i.flags = SCHEMA_FLAGS_ALL + 1;
+	size = schema_inode_encode(&i, buf);
+	assert_int_equal(schema_inode_decode(buf, size, &got), -EUCLEAN);
+	i.flags = SCHEMA_FLAG_APPEND;
+	size = schema_inode_encode(&i, buf);
+	assert_int_equal(schema_inode_decode(buf, size, &got), 0);
+	buf[size - 3] = 0; /* flags that are told of and none: in front of size and allocated bytes */
+	got.uid = 42;
 	assert_int_equal(schema_inode_decode(buf, size, &got), -EUCLEAN);
 	i = (struct schema_inode){ .mode = 0070644 };
 	size = schema_inode_encode(&i, buf);

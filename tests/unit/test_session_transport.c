@@ -9,6 +9,7 @@
 #include "fs/session/protocol.h"
 
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -364,6 +365,74 @@ static void test_setattr_tells_what_falls(void **state)
 	stop(&k);
 }
 
+static int ask_ioctl(struct kernel *k, vol_ino ino, unsigned cmd, uint64_t address, const void *in, uint32_t in_size,
+		     uint32_t out_size)
+{
+	const struct fuse_ioctl_in arg = { .cmd = cmd, .arg = address, .in_size = in_size, .out_size = out_size };
+
+	return ask(k, FUSE_IOCTL, ino, &arg, sizeof(arg), in, in_size);
+}
+
+/* What was answered behind the head. */
+static uint32_t ioctl_word(const struct kernel *k, size_t at)
+{
+	uint32_t word;
+
+	memcpy(&word, k->out.data + sizeof(struct fuse_ioctl_out) + at, sizeof(word));
+	return word;
+}
+
+/* The kernel tells itself that attributes have changed; that comes before the answer. */
+static int set_flags(struct kernel *k, vol_ino ino, unsigned cmd, uint64_t address, const void *in, uint32_t in_size)
+{
+	const struct fuse_ioctl_in arg = { .cmd = cmd, .arg = address, .in_size = in_size };
+	char notice[256];
+	ssize_t n;
+
+	tell(k, FUSE_IOCTL, ino, &arg, sizeof(arg), in, in_size);
+	n = recv(k->fd, notice, sizeof(notice), MSG_DONTWAIT | MSG_PEEK);
+	if (n == sizeof(struct fuse_out_header) + sizeof(struct fuse_notify_inval_inode_out))
+		recv(k->fd, notice, sizeof(notice), MSG_DONTWAIT);
+	take_answer(k);
+	return k->error;
+}
+
+static void test_flags(void **state)
+{
+	const uint32_t append = FS_APPEND_FL, unknown = FS_APPEND_FL | FS_NOCOW_FL;
+	struct fsxattr xattr = { .fsx_xflags = FS_XFLAG_NODUMP | FS_XFLAG_NOATIME };
+	struct kernel k = { 0 };
+	vol_ino file;
+
+	(void)state;
+	start(&k, OFFER_ALL);
+	file = make_file(&k.f, VOL_ROOT, "f");
+	assert_int_equal(set_flags(&k, file, FS_IOC_SETFLAGS, 0, &append, sizeof(append)), 0);
+	assert_int_equal(attr_of(&k.f, file).flags, VOL_FLAG_APPEND);
+	assert_int_equal(ask_ioctl(&k, file, FS_IOC_GETFLAGS, 0, NULL, 0, 4), 0);
+	assert_int_equal(k.size, sizeof(struct fuse_ioctl_out) + 4);
+	assert_int_equal(ioctl_word(&k, 0), FS_APPEND_FL);
+	assert_int_equal(ask_ioctl(&k, file, FS_IOC_FSGETXATTR, 0, NULL, 0, sizeof(xattr)), 0);
+	assert_int_equal(k.size, sizeof(struct fuse_ioctl_out) + sizeof(xattr));
+	assert_int_equal(ioctl_word(&k, 0), FS_XFLAG_APPEND);
+	assert_int_equal(ask_ioctl(&k, file, FS_IOC_GETVERSION, 0, NULL, 0, sizeof(long)), 0);
+	assert_int_equal(k.size, sizeof(struct fuse_ioctl_out) + 4);
+	assert_int_equal(ioctl_word(&k, 0), 1);
+	assert_int_equal(set_flags(&k, file, FS_IOC_SETFLAGS, 0, &unknown, sizeof(unknown)), -EOPNOTSUPP);
+	assert_int_equal(set_flags(&k, file, FS_IOC_SETFLAGS, 0, &unknown, 2), -EINVAL);
+	assert_int_equal(set_flags(&k, file, FS_IOC_FSSETXATTR, 0, &xattr, sizeof(xattr) - 1), -EINVAL);
+	assert_int_equal(attr_of(&k.f, file).flags, VOL_FLAG_APPEND);
+	assert_int_equal(set_flags(&k, file, FS_IOC_FSSETXATTR, 0, &xattr, sizeof(xattr)), 0);
+	assert_int_equal(attr_of(&k.f, file).flags, VOL_FLAG_NODUMP | VOL_FLAG_NOATIME);
+	xattr.fsx_extsize = 4096;
+	assert_int_equal(set_flags(&k, file, FS_IOC_FSSETXATTR, 0, &xattr, sizeof(xattr)), -EOPNOTSUPP);
+	/* with the caller's address: a kernel that has not checked who asks */
+	assert_int_equal(set_flags(&k, file, FS_IOC_SETFLAGS, 0x1000, &append, sizeof(append)), -ENOTTY);
+	assert_int_equal(attr_of(&k.f, file).flags, VOL_FLAG_NODUMP | VOL_FLAG_NOATIME);
+	assert_int_equal(ask_ioctl(&k, file, FS_IOC_SETVERSION, 0, &append, 4, 0), -ENOTTY);
+	stop(&k);
+}
+
 static void test_unknown_is_refused(void **state)
 {
 	struct kernel k = { 0 };
@@ -386,6 +455,7 @@ int main(void)
 		cmocka_unit_test(test_tmpfile_with_name_stays),
 		cmocka_unit_test(test_write_tells_what_falls),
 		cmocka_unit_test(test_setattr_tells_what_falls),
+		cmocka_unit_test(test_flags),
 		cmocka_unit_test(test_unknown_is_refused),
 	};
 
