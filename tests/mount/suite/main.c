@@ -41,6 +41,17 @@ static const struct group {
 	{ "unlinked_open", unlinked_open, ALWAYS },
 	{ "removed_dirs", removed_dirs, ALWAYS },
 	{ "setid_falls", setid_falls, ALWAYS },
+	{ "open_flags", open_flags, ALWAYS },
+	{ "open_results", open_results, ALWAYS },
+	{ "openat2_resolve", openat2_resolve, ALWAYS },
+	{ "statx_fields", statx_fields, ALWAYS },
+	{ "rename_pairs", rename_pairs, ALWAYS },
+	{ "rename_loops", rename_loops, ALWAYS },
+	{ "rename_more", rename_more, ALWAYS },
+	{ "symlinks", symlinks, ALWAYS },
+	{ "names", names, ALWAYS },
+	{ "listing", listing, ALWAYS },
+	{ "listing_changes", listing_changes, ALWAYS },
 };
 
 /* What a group's process has found, shared with us. */

@@ -177,5 +177,16 @@ void link_counts(void);
 void unlinked_open(void);
 void removed_dirs(void);
 void setid_falls(void);
+void open_flags(void);
+void open_results(void);
+void openat2_resolve(void);
+void statx_fields(void);
+void rename_pairs(void);
+void rename_loops(void);
+void rename_more(void);
+void symlinks(void);
+void names(void);
+void listing(void);
+void listing_changes(void);
 
 #endif
