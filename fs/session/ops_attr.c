@@ -11,7 +11,7 @@
 /* Inodes are not preallocated: for df -i, what the free space would hold if every file took this much. */
 #define BYTES_PER_INODE_GUESS 256
 
-static void reply_attr(fuse_req_t req, int r, const struct vol_attr *attr)
+static void reply_attr(fuse_req_t req, int r, const struct vol_attr *attr, double seconds)
 {
 	struct stat st;
 
@@ -20,7 +20,7 @@ static void reply_attr(fuse_req_t req, int r, const struct vol_attr *attr)
 		return;
 	}
 	attr_to_stat(attr, &st);
-	fuse_reply_attr(req, &st, CACHE_SECONDS);
+	fuse_reply_attr(req, &st, seconds);
 }
 
 static void reply_statx(fuse_req_t req, int r, const struct vol_attr *attr)
@@ -45,7 +45,7 @@ void op_getattr(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
 	if (transport_request()->opcode == LSMFS_FUSE_STATX)
 		reply_statx(req, r, &attr);
 	else
-		reply_attr(req, r, &attr);
+		reply_attr(req, r, &attr, CACHE_SECONDS);
 }
 
 static unsigned which_of(int to_set)
@@ -103,21 +103,32 @@ static bool may_keep_set_gid(fuse_req_t req, gid_t gid, int to_set)
 	return (fuse_req_ctx(req)->uid == 0 && !(to_set & FUSE_SET_ATTR_SIZE)) || caller_is_in_group(req, gid);
 }
 
+/* By the mode alone: that a list or an open file gives more is not known here. */
+static bool may_write(fuse_req_t req, const struct vol_attr *attr)
+{
+	uid_t uid = fuse_req_ctx(req)->uid;
+
+	if (uid == 0 || uid == attr->uid)
+		return true;
+	return attr->mode & (caller_is_in_group(req, attr->gid) ? S_IWGRP : S_IWOTH);
+}
+
 /*
  * What falls of set-uid and set-gid bits with a SETATTR. The kernel knows the caller's capabilities and says when they
  * fall. One that sets nothing says it, too: it comes in front of fallocate, copy_file_range and write, and is what
- * chown(2) without a new owner is. (Then it can't be told from root writing to a file with capabilities, whose set-uid
- * bit could stay.)
+ * chown(2) without a new owner is. That is the owner's and root's, but the kernel lets it pass from anybody: so it counts
+ * from those who could write to the file. (Nor can it be told from root writing to a file with capabilities, whose
+ * set-uid bit could stay.)
  */
 static unsigned kills_of(fuse_req_t req, vol_ino ino, int to_set)
 {
 	const struct request *request = transport_request();
 	struct vol_attr attr;
 
-	if (!request->kill_suidgid && !request->empty)
+	if ((!request->kill_suidgid && !request->empty) || volume_getattr(session_of(req)->volume, ino, &attr) < 0 ||
+	    (!request->kill_suidgid && !may_write(req, &attr)))
 		return 0;
-	if (volume_getattr(session_of(req)->volume, ino, &attr) == 0 && (attr.mode & (S_ISGID | S_IXGRP)) == S_ISGID &&
-	    !may_keep_set_gid(req, attr.gid, to_set))
+	if ((attr.mode & (S_ISGID | S_IXGRP)) == S_ISGID && !may_keep_set_gid(req, attr.gid, to_set))
 		return VOL_SET_KILL_PRIV | VOL_SET_KILL_SGID;
 	return VOL_SET_KILL_PRIV;
 }
@@ -142,7 +153,8 @@ void op_setattr(fuse_req_t req, fuse_ino_t node, struct stat *st, int to_set, st
 	(void)fi;
 	if (!r && session->options.sync_data)
 		r = volume_sync(session->volume);
-	reply_attr(req, r, &attr);
+	/* Of one that sets nothing: a copy that follows may take bits of the mode without telling the kernel. */
+	reply_attr(req, r, &attr, which ? CACHE_SECONDS : 0);
 }
 
 void op_statfs(fuse_req_t req, fuse_ino_t node)

@@ -111,7 +111,7 @@ void op_copy_file_range(fuse_req_t req, fuse_ino_t node_in, off_t offset_in, str
 				size < COPY_CHUNK ? size : COPY_CHUNK, &got);
 	if (!r && got)
 		r = volume_write(session->volume, ino_of_node(node_out), (uint64_t)offset_out, buf, got,
-				 write_flags(session, fi_out));
+				 write_flags(session, fi_out) | (fuse_req_ctx(req)->uid ? VOL_WRITE_KILL_PRIV : 0));
 	if (r < 0)
 		fuse_reply_err(req, -r);
 	else
