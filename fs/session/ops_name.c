@@ -187,6 +187,17 @@ void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 	reply_done(req, names_changed(session, r));
 }
 
+/*
+ * The kernel keeps listings by the directory's mtime, which a move of that directory leaves alone: it would go on to list
+ * the old "..". The rename holds no lock that this waits for.
+ */
+static void forget_listings(struct session *session, const struct vol_gone *gone)
+{
+	for (size_t i = 0; i < sizeof(gone->moved) / sizeof(gone->moved[0]); i++)
+		if (gone->moved[i])
+			(void)fuse_lowlevel_notify_inval_inode(session->fuse, node_of_ino(gone->moved[i]), 0, 0);
+}
+
 void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent, const char *new_name,
 	       unsigned flags)
 {
@@ -202,6 +213,7 @@ void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t n
 	else
 		r = volume_rename(session->volume, from, name, to, new_name, flags, &gone);
 
+	forget_listings(session, &gone);
 	inode_gone(session, &gone);
 	reply_done(req, names_changed(session, r));
 }

@@ -75,7 +75,7 @@ static int remove_entry(struct volume *v, vol_ino parent, const char *name, bool
 		return r;
 	do {
 		/* Which inode to lock is known only from the entry: look, lock, and look again. */
-		gone.ino = 0;
+		gone = (struct vol_gone){ 0 };
 		r = entry_lookup(v, parent, name, &ino, NULL);
 		if (r < 0)
 			break;

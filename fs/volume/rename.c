@@ -308,6 +308,16 @@ static int rename_try(struct change *c, struct rename *rn)
 	return r;
 }
 
+static void tell_moved(struct rename *rn)
+{
+	if (rn->from.dir == rn->to.dir || rn->from.ino == rn->to.ino)
+		return;
+	if (S_ISDIR(rn->from.type))
+		rn->gone.moved[0] = rn->from.ino;
+	if (rn->exchange && S_ISDIR(rn->to.type))
+		rn->gone.moved[1] = rn->to.ino;
+}
+
 static int rename_check_names(const char *name, const char *new_name)
 {
 	int r = name_check(name);
@@ -334,7 +344,7 @@ static int rename_any(struct volume *v, vol_ino parent, const char *name, vol_in
 		memset(&rn, 0, offsetof(struct rename, buckets));
 		rn.buckets[0].data = rn.buckets[0].small;
 		rn.buckets[1].data = rn.buckets[1].small;
-		rn.gone.ino = 0;
+		rn.gone = (struct vol_gone){ 0 };
 		rn.from = (struct end){ .dir = parent, .name = name };
 		rn.to = (struct end){ .dir = new_parent, .name = new_name };
 		rn.exchange = flags == RENAME_EXCHANGE;
@@ -343,8 +353,10 @@ static int rename_any(struct volume *v, vol_ino parent, const char *name, vol_in
 		r = rename_try(&c, &rn);
 	} while (r == -EAGAIN);
 	change_end(&c);
-	if (r == 0)
+	if (r == 0) {
+		tell_moved(&rn);
 		*ret_gone = rn.gone;
+	}
 	return r;
 }
 

@@ -73,9 +73,11 @@ struct volume_options {
 	uint32_t root_mode, root_uid, root_gid; /* of a new root directory; mode 0 means 0755 */
 };
 
-/* What an operation may have left without a name: the caller tells volume_reclaim() when nobody holds it any more. */
+/* What an operation has left for its caller to follow up. */
 struct vol_gone {
-	vol_ino ino; /* 0: nothing lost its last name */
+	vol_ino ino; /* lost its last name: tell volume_reclaim() when nobody holds it any more; 0: nothing did */
+	/* Directories that a rename has hung below another parent: what was kept of their ".." is old. 0: none */
+	vol_ino moved[2];
 };
 
 struct vol_statfs {

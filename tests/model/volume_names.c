@@ -192,6 +192,9 @@ static void model_rename(struct model *m, int from_dir, unsigned from_name, int 
 		node_lost(m, to, gone);
 	else
 		check(m, gone->ino == 0);
+	check(m, gone->moved[0] == (from_dir != to_dir && is_dir(&m->nodes[from]) ? m->nodes[from].ino : 0));
+	check(m, gone->moved[1] ==
+			 (exchange && from_dir != to_dir && is_dir(&m->nodes[to]) ? m->nodes[to].ino : 0));
 	dir_touch(&m->nodes[from_dir]);
 	dir_touch(&m->nodes[to_dir]);
 }

@@ -95,7 +95,7 @@ static void test_mkdir_rmdir(void **state)
 {
 	struct fixture *f = *state;
 	vol_ino dir = make_dir(f, VOL_ROOT, "dir"), sub = make_dir(f, dir, "sub");
-	struct vol_gone gone = { 1 };
+	struct vol_gone gone = { .ino = 1 };
 	struct vol_attr attr;
 
 	assert_int_equal(schema_ino_sequence(dir), 0);

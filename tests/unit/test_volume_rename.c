@@ -6,7 +6,7 @@
 static int do_rename(struct fixture *f, vol_ino from, const char *name, vol_ino to, const char *new_name,
 		     unsigned flags, vol_ino *ret_gone)
 {
-	struct vol_gone gone = { UINT64_MAX };
+	struct vol_gone gone = { .ino = UINT64_MAX };
 	int r = volume_rename(f->v, from, name, to, new_name, flags, &gone);
 
 	*ret_gone = gone.ino;
@@ -247,6 +247,34 @@ static void test_whiteout_in_one_bucket(void **state)
 	assert_int_equal(attr_of(f, VOL_ROOT).size, SCHEMA_SLOTS);
 }
 
+static void expect_moved(struct fixture *f, vol_ino from, const char *name, vol_ino to, const char *new_name,
+			 unsigned flags, vol_ino first, vol_ino second)
+{
+	struct vol_gone gone = { .moved = { UINT64_MAX, UINT64_MAX } };
+
+	assert_int_equal(volume_rename(f->v, from, name, to, new_name, flags, &gone), 0);
+	assert_int_equal(gone.moved[0], first);
+	assert_int_equal(gone.moved[1], second);
+}
+
+/* Of which directories ".." has changed. */
+static void test_moved(void **state)
+{
+	struct fixture *f = *state;
+	vol_ino a = make_dir(f, VOL_ROOT, "a"), b = make_dir(f, VOL_ROOT, "b");
+	vol_ino x = make_dir(f, a, "x"), y = make_dir(f, b, "y"), w = make_dir(f, a, "w");
+
+	make_file(f, a, "file");
+	expect_moved(f, a, "x", a, "z", 0, 0, 0);
+	expect_moved(f, a, "z", b, "x", 0, x, 0);
+	expect_moved(f, b, "x", b, "x", 0, 0, 0);
+	expect_moved(f, b, "x", b, "y", RENAME_EXCHANGE, 0, 0);
+	expect_moved(f, b, "y", a, "file", RENAME_EXCHANGE, x, 0);
+	expect_moved(f, b, "y", a, "file", RENAME_EXCHANGE, 0, x);
+	expect_moved(f, b, "x", a, "w", RENAME_EXCHANGE, y, w);
+	expect_moved(f, a, "file", b, "file", 0, 0, 0);
+}
+
 static void test_bad_arguments(void **state)
 {
 	struct fixture *f = *state;
@@ -271,6 +299,7 @@ int main(void)
 		volume_test(test_exchange),
 		volume_test(test_whiteout),
 		volume_test(test_whiteout_in_one_bucket),
+		volume_test(test_moved),
 		volume_test(test_bad_arguments),
 	};
 
