@@ -195,8 +195,12 @@ static int check_xattr_name(const struct session *session, const char *name)
 	if (strcmp(name, VOL_ACL_ACCESS) == 0 || strcmp(name, VOL_ACL_DEFAULT) == 0)
 		return session->options.no_acl ? -EOPNOTSUPP : 0;
 	for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++) {
-		if (strncmp(name, kept[i], strlen(kept[i])) == 0)
-			return strlen(name) <= VOL_XATTR_NAME_MAX ? 0 : -ERANGE;
+		size_t prefix = strlen(kept[i]);
+		if (strncmp(name, kept[i], prefix) != 0)
+			continue;
+		if (!name[prefix])
+			return -EINVAL;
+		return strlen(name) <= VOL_XATTR_NAME_MAX ? 0 : -ERANGE;
 	}
 	return -EOPNOTSUPP;
 }
