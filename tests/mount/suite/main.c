@@ -52,6 +52,17 @@ static const struct group {
 	{ "names", names, ALWAYS },
 	{ "listing", listing, ALWAYS },
 	{ "listing_changes", listing_changes, ALWAYS },
+	{ "content_sizes", content_sizes, ALWAYS },
+	{ "content_holes", content_holes, ALWAYS },
+	{ "content_copy", content_copy, ALWAYS },
+	{ "content_io", content_io, ALWAYS },
+	{ "content_maps", content_maps, ALWAYS },
+	{ "xattr_rules", xattr_rules, ALWAYS },
+	{ "xattr_rights", xattr_rights, ALWAYS },
+	{ "read_only_tree", read_only_tree, IN_PLACE },
+	{ "read_only", read_only, IN_PLACE },
+	{ "large_files", large_files, BY_NAME },
+	{ "large_xattrs", large_xattrs, BY_NAME },
 };
 
 /* What a group's process has found, shared with us. */

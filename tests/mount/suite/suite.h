@@ -188,5 +188,16 @@ void symlinks(void);
 void names(void);
 void listing(void);
 void listing_changes(void);
+void content_sizes(void);
+void content_holes(void);
+void content_copy(void);
+void content_io(void);
+void content_maps(void);
+void xattr_rules(void);
+void xattr_rights(void);
+void read_only_tree(void);
+void read_only(void);
+void large_files(void);
+void large_xattrs(void);
 
 #endif
