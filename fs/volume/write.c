@@ -68,17 +68,23 @@ static int widen_to_pages(struct write *w, struct rows_iter *it)
 	return r < 0 ? r : 0;
 }
 
-/* Whether [begin, end) lies in so many rows that one more makes them worth folding. */
-static int in_many_rows(struct write *w, struct rows_iter *it, uint64_t begin, uint64_t end)
+/* Whether [begin, end) lies in so many rows that one more makes them worth folding; then where the first begins: what
+ * is a hole in front of it remains one. */
+static int in_many_rows(struct write *w, struct rows_iter *it, uint64_t begin, uint64_t end, uint64_t *ret_first)
 {
 	unsigned count = 0;
+	uint64_t first = 0;
 	struct extent e;
 	int r;
 
 	for (r = extent_first(w->c->v, it, w->node->ino, begin, &e); r == 1 && e.offset < end;
 	     r = extent_next(w->c->v, it, &e)) {
-		if (++count == FOLD_ROWS_MIN - 1)
+		if (count++ == 0)
+			first = e.offset > begin ? e.offset : begin;
+		if (count == FOLD_ROWS_MIN - 1) {
+			*ret_first = first;
 			return 1;
+		}
 	}
 	return r < 0 ? r : 0;
 }
@@ -107,18 +113,18 @@ static bool may_fold(const struct write *w)
 
 static int widen_to_granule(struct write *w, struct rows_iter *it)
 {
-	uint64_t start;
+	uint64_t start, first = 0;
 	int r;
 
 	for (unsigned i = 0; i < sizeof(granules) / sizeof(granules[0]); i++) {
 		if (!completes(w, granules[i]))
 			continue;
 		start = granule_start(w, granules[i]);
-		r = in_many_rows(w, it, start, w->offset);
+		r = in_many_rows(w, it, start, w->offset, &first);
 		if (r < 0)
 			return r;
 		if (r == 1) {
-			w->begin = start;
+			w->begin = first;
 			w->split = start + granules[i];
 			break;
 		}

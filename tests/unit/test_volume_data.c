@@ -234,6 +234,23 @@ static void test_folded_rows_are_aligned(void **state)
 	f->rows->ops->iter_free(it);
 }
 
+/* The hole in front of what is folded takes no space afterwards either. */
+static void test_folding_leaves_holes(void **state)
+{
+	struct fixture *f = *state;
+	vol_ino file = make_file(f, VOL_ROOT, "a");
+	uint64_t begin = 5 * MIB + 48 * 1024, offset;
+	uint8_t piece[1000] = { 1 };
+
+	assert_int_equal(resize(f, file, begin), 0);
+	for (unsigned i = 0; i < 40; i++)
+		put(f, file, begin + i * sizeof(piece), piece, sizeof(piece));
+	assert_true(extent_count(f, file) < 30); /* 16 KiB of it have become one */
+	assert_int_equal(attr_of(f, file).allocated_bytes, 40 * sizeof(piece));
+	assert_int_equal(volume_seek(f->v, file, 0, SEEK_DATA, &offset), 0);
+	assert_int_equal(offset, begin);
+}
+
 /* Appends of any size leave about a row for 64 KiB, and write each byte a few times at most (inodes apart). */
 static void test_appends(void **state)
 {
@@ -441,13 +458,21 @@ static void test_reclaim_big(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		volume_test(test_small),           volume_test(test_outgrows_inode),
-		volume_test(test_wrong_types),     volume_test(test_big_write_is_split),
-		volume_test(test_overwrite_pages), volume_test(test_unaligned_overwrite_costs_its_pages),
-		volume_test(test_appends),         volume_test(test_folded_rows_are_aligned),
-		volume_test(test_sparse),          volume_test(test_truncate),
-		volume_test(test_fallocate),       volume_test(test_punch_many_rows),
-		volume_test(test_seek_small),      volume_test(test_kill_priv_and_sync),
+		volume_test(test_small),
+		volume_test(test_outgrows_inode),
+		volume_test(test_wrong_types),
+		volume_test(test_big_write_is_split),
+		volume_test(test_overwrite_pages),
+		volume_test(test_unaligned_overwrite_costs_its_pages),
+		volume_test(test_appends),
+		volume_test(test_folded_rows_are_aligned),
+		volume_test(test_folding_leaves_holes),
+		volume_test(test_sparse),
+		volume_test(test_truncate),
+		volume_test(test_fallocate),
+		volume_test(test_punch_many_rows),
+		volume_test(test_seek_small),
+		volume_test(test_kill_priv_and_sync),
 		volume_test(test_reclaim_big),
 	};
 
