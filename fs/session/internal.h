@@ -16,6 +16,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+struct pages;
+
 struct session {
 	struct volume *volume;
 	struct inode_table *inodes;
@@ -27,6 +29,7 @@ struct session {
 	pthread_t main_thread;    /* the one that runs the loop */
 	atomic_bool stop_asked;   /* by a signal */
 	atomic_bool ended;        /* the loop has returned */
+	struct pages *pages;      /* while the session runs */
 };
 
 /* attr.c */
@@ -89,13 +92,23 @@ void op_read(fuse_req_t req, fuse_ino_t node, size_t size, off_t offset, struct 
 void op_write(fuse_req_t req, fuse_ino_t node, const char *data, size_t size, off_t offset, struct fuse_file_info *fi);
 void op_fsync(fuse_req_t req, fuse_ino_t node, int datasync, struct fuse_file_info *fi);
 void op_fallocate(fuse_req_t req, fuse_ino_t node, int mode, off_t offset, off_t length, struct fuse_file_info *fi);
-void op_lseek(fuse_req_t req, fuse_ino_t node, off_t offset, int whence, struct fuse_file_info *fi);
 void op_copy_file_range(fuse_req_t req, fuse_ino_t node_in, off_t offset_in, struct fuse_file_info *fi_in,
 			fuse_ino_t node_out, off_t offset_out, struct fuse_file_info *fi_out, size_t size, int flags);
 
 /* ops_ioctl.c */
 void op_ioctl(fuse_req_t req, fuse_ino_t node, unsigned cmd, void *arg, struct fuse_file_info *fi, unsigned flags,
 	      const void *in, size_t in_size, size_t out_size);
+
+/* pages.c */
+/* So many of the threads that serve requests may wait until the kernel gives up pages. */
+#define PAGES_SERVING_MAX 8
+void op_lseek(fuse_req_t req, fuse_ino_t node, off_t offset, int whence, struct fuse_file_info *fi);
+/* The answer to a direct write that is done. */
+void reply_written_direct(fuse_req_t req, fuse_ino_t node, off_t offset, size_t size);
+/* The thread for those beyond PAGES_SERVING_MAX. Negative errno. */
+int pages_start(struct session *session);
+/* The mount has gone: answers what waits yet and ends the thread. Harmless if it was not started. */
+void pages_stop(struct session *session);
 
 /* ops_dir.c */
 void op_opendir(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi);

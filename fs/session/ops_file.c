@@ -60,6 +60,8 @@ void op_write(fuse_req_t req, fuse_ino_t node, const char *data, size_t size, of
 
 	if (r < 0)
 		fuse_reply_err(req, -r);
+	else if (fi->lock_owner) /* the kernel gives one with direct writes only */
+		reply_written_direct(req, node, offset, size);
 	else
 		fuse_reply_write(req, size);
 }
@@ -79,18 +81,6 @@ void op_fallocate(fuse_req_t req, fuse_ino_t node, int mode, off_t offset, off_t
 	if (!r && (write_flags(session, fi) & VOL_WRITE_SYNC))
 		r = volume_sync(session->volume);
 	reply_done(req, r);
-}
-
-void op_lseek(fuse_req_t req, fuse_ino_t node, off_t offset, int whence, struct fuse_file_info *fi)
-{
-	uint64_t found;
-	int r = volume_seek(session_of(req)->volume, ino_of_node(node), (uint64_t)offset, whence, &found);
-
-	(void)fi;
-	if (r < 0)
-		fuse_reply_err(req, -r);
-	else
-		fuse_reply_lseek(req, (off_t)found);
 }
 
 /* At most one chunk a request, so that a long copy can be interrupted: the caller comes again for the rest. The

@@ -12,6 +12,7 @@
 #define WRITE_SIZE_MAX (1u << 20)
 /* So many callers can wait for a sync together and share it; each thread may hold a buffer of WRITE_SIZE_MAX. */
 #define THREADS_MAX 32
+_Static_assert(THREADS_MAX >= 2 * PAGES_SERVING_MAX, "enough of them serve, whatever the others wait for");
 #define BACKGROUND_MAX 64 /* read-ahead requests under way */
 
 static void choose(struct fuse_conn_info *conn, unsigned on, unsigned off)
@@ -154,11 +155,14 @@ int session_run(struct session *session)
 	r = watch_start(session, &watch);
 	if (r < 0)
 		return r;
-	r = loop(session);
+	r = pages_start(session); /* behind the watch: it has the signals blocked */
+	if (r == 0)
+		r = loop(session);
 	atomic_store(&session->ended, true);
 	/* Before the watch is waited for: without a loop behind it the mount must fail its calls, not block them. */
 	fuse_session_unmount(session->fuse);
 	watch_stop(watch);
+	pages_stop(session);
 	return r;
 }
 
