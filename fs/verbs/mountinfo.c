@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/sysmacros.h>
 
 /* The kernel writes space, tab, newline and backslash as \ooo. */
 static void unescape(char *text)
@@ -42,14 +43,33 @@ static char *field(const char *line, int n)
 	return copy;
 }
 
+/* The number behind `name` among the options at the end of a line; 0: it isn't there. */
+static uid_t option_number(const char *options, const char *name)
+{
+	size_t size = strlen(name);
+
+	for (const char *p = strstr(options, name); p; p = strstr(p + 1, name)) {
+		if (p[-1] == ' ' || p[-1] == ',')
+			return (uid_t)strtoul(p + size, NULL, 10);
+	}
+	return 0;
+}
+
 /* id parent major:minor root DIR options [tags …] - TYPE SOURCE options */
 bool mount_entry_parse(const char *line, struct mount_entry *ret)
 {
-	const char *dash = strstr(line, " - ");
+	const char *dash = strstr(line, " - "), *options = strrchr(line, ' ');
 	struct mount_entry entry = { 0 };
+	unsigned dev_major, dev_minor;
+	char *root;
 
-	if (!dash)
+	if (!dash || sscanf(line, "%*u %*u %u:%u", &dev_major, &dev_minor) != 2)
 		return false;
+	root = field(line, 3);
+	entry.device = makedev(dev_major, dev_minor);
+	entry.whole = root && strcmp(root, "/") == 0;
+	free(root);
+	entry.user = option_number(options + 1, "user_id=");
 	entry.dir = field(line, 4);
 	entry.type = field(dash, 2);
 	entry.source = field(dash, 3);
@@ -83,7 +103,8 @@ int mount_find(const char *dir, const char *source, struct mount_entry *ret)
 		if (!mount_entry_parse(line, &entry))
 			continue;
 		if ((dir && strcmp(entry.dir, dir) != 0) ||
-		    (source && (strcmp(entry.type, MOUNT_TYPE_OURS) != 0 || strcmp(entry.source, source) != 0))) {
+		    (source &&
+		     (!entry.whole || strcmp(entry.type, MOUNT_TYPE_OURS) != 0 || strcmp(entry.source, source) != 0))) {
 			mount_entry_done(&entry);
 			continue;
 		}

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -88,9 +89,10 @@ static void paths(void **state)
 
 static void lines_of_mountinfo(void **state)
 {
-	static const char ours[] =
-		"98 31 0:52 / /home/a\\040b/kv rw,relatime shared:5 master:1 - fuse.lsmfs /s\\134t rw,user_id=0\n";
-	static const char other[] = "23 1 8:1 / / rw - ext4 /dev/vda1 rw\n";
+	static const char ours[] = "98 31 0:52 / /home/a\\040b/kv rw,relatime shared:5 master:1 - fuse.lsmfs /s\\134t "
+				   "rw,user_id=17,group_id=4\n";
+	static const char other[] = "23 1 8:1 / / rw - ext4 /dev/vda1 rw,xuser_id=3\n";
+	static const char bound[] = "99 31 0:52 /sub /mnt rw - fuse.lsmfs /s rw,allow_other,user_id=1000\n";
 	struct mount_entry entry;
 
 	(void)state;
@@ -98,10 +100,15 @@ static void lines_of_mountinfo(void **state)
 	assert_string_equal(entry.dir, "/home/a b/kv");
 	assert_string_equal(entry.type, MOUNT_TYPE_OURS);
 	assert_string_equal(entry.source, "/s\\t");
+	assert_true(entry.whole && entry.user == 17 && entry.device == makedev(0, 52));
+	mount_entry_done(&entry);
+	assert_true(mount_entry_parse(bound, &entry));
+	assert_true(!entry.whole && entry.user == 1000);
 	mount_entry_done(&entry);
 	assert_true(mount_entry_parse(other, &entry));
 	assert_string_equal(entry.dir, "/");
 	assert_string_equal(entry.type, "ext4");
+	assert_true(entry.whole && entry.user == 0 && entry.device == makedev(8, 1));
 	mount_entry_done(&entry);
 	assert_false(mount_entry_parse("", &entry));
 	assert_false(mount_entry_parse("23 1 8:1 /\n", &entry));
