@@ -15,6 +15,7 @@ static const struct verb verbs[] = {
 	{ "put", "STORE PATH [FILE]", "make standard input, or FILE, a file", verb_put },
 	{ "rm", "STORE PATH...", "remove files; with -r directories, too", verb_rm },
 	{ "ls", "STORE [PATH]", "list a directory", verb_ls },
+	{ "scan", "STORE [PREFIX]", "list the paths that begin so, with values", verb_scan },
 	{ "stat", "STORE [PATH]", "show figures of a file, or of the store", verb_stat },
 	{ "dump", "FILE", "show what is in a file of a store", verb_dump },
 	{ "backup", "STORE DIR", "copy what is new in a store to a directory", verb_backup },
@@ -34,7 +35,7 @@ static void print_help(FILE *out)
 		fprintf(out, "  %-34s %s\n", usage, verbs[i].summary);
 	}
 	fputs("\nSTORE is a directory; mount makes it if it isn't there. get, put, rm, ls,\n"
-	      "stat and backup are for a store that isn't mounted.\n\n"
+	      "scan and stat work on a mounted store, too, through the mount.\n\n"
 	      "  lsmfs mount ~/store ~/kv      one process, no server, no configuration\n"
 	      "  echo hello > ~/kv/greeting    a put\n"
 	      "  cat ~/kv/greeting             a get\n"

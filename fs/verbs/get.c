@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* lsmfs get: a file's content on standard output. */
 #include "fs/verbs/common.h"
+#include "fs/verbs/tree.h"
 #include "fs/verbs/verbs.h"
-#include "fs/volume/volume.h"
 
 #include <argp.h>
 #include <errno.h>
@@ -38,7 +38,7 @@ static int write_all(int fd, const char *data, size_t size)
 	return 0;
 }
 
-static int copy_out(struct volume *volume, const struct vol_attr *attr, const char *path)
+static int copy_out(struct tree *tree, const struct tree_file *file, const char *path)
 {
 	char *buf = malloc(CHUNK);
 	uint64_t offset = 0;
@@ -46,7 +46,7 @@ static int copy_out(struct volume *volume, const struct vol_attr *attr, const ch
 	int r = buf ? 0 : -ENOMEM;
 
 	while (!r) {
-		r = volume_read(volume, attr->ino, offset, buf, CHUNK, &got);
+		r = tree->ops->file_read(tree, file, offset, buf, CHUNK, &got);
 		if (r < 0) {
 			complain("cannot read %s at byte %llu: %s", path, (unsigned long long)offset, strerror(-r));
 			break;
@@ -62,17 +62,43 @@ static int copy_out(struct volume *volume, const struct vol_attr *attr, const ch
 	return r;
 }
 
-static int complain_of_kind(struct volume *volume, const struct vol_attr *attr, const char *path)
+static int complain_of_kind(struct tree *tree, const struct tree_place *place, const char *path)
 {
 	char target[VOL_SYMLINK_MAX + 1];
 
-	if (S_ISDIR(attr->mode))
+	if (S_ISDIR(place->attr.mode))
 		complain("%s is a directory. What is in it: lsmfs ls", path);
-	else if (S_ISLNK(attr->mode) && volume_readlink(volume, attr->ino, target) == 0)
+	else if (S_ISLNK(place->attr.mode) && tree->ops->readlink(tree, &place->dir, place->name, target) == 0)
 		complain("%s is a symbolic link to %s, and links are not followed here", path, target);
 	else
 		complain("%s is not a file with content", path);
-	return S_ISDIR(attr->mode) ? -EISDIR : -EINVAL;
+	return S_ISDIR(place->attr.mode) ? -EISDIR : -EINVAL;
+}
+
+static int get(struct tree *tree, const char *path)
+{
+	struct tree_place place;
+	struct tree_file file;
+	int r = tree_find(tree, path, &place);
+
+	if (r < 0) {
+		complain("%s: %s", path, strerror(-r));
+		return r;
+	}
+	if (place.exists && !S_ISREG(place.attr.mode)) {
+		r = complain_of_kind(tree, &place, path);
+		goto out;
+	}
+	r = place.exists ? tree->ops->file_open(tree, &place.dir, place.name, &file) : -ENOENT;
+	if (r < 0) {
+		complain("%s: %s", path, strerror(-r));
+		goto out;
+	}
+	r = copy_out(tree, &file, path);
+	tree->ops->file_done(tree, &place.dir, &file);
+out:
+	tree_place_done(tree, &place);
+	return r;
 }
 
 int verb_get(int argc, char **argv)
@@ -81,7 +107,7 @@ int verb_get(int argc, char **argv)
 		NULL,
 		on_argument,
 		"STORE PATH",
-		"Writes the content of the file PATH of a store that isn't mounted to standard output.\v"
+		"Writes the content of the file PATH of a store to standard output.\v"
 		"Examples:\n"
 		"  lsmfs get ~/store greeting\n"
 		"  lsmfs get ~/store photos/1.jpg > 1.jpg\n\n"
@@ -90,22 +116,13 @@ int verb_get(int argc, char **argv)
 		NULL,
 		NULL,
 	};
-	const struct store_open_options options = { .read_only = true };
 	struct arguments arguments = { 0 };
-	struct volume *volume;
-	struct vol_attr attr;
+	struct tree *tree;
 	int r;
 
 	parse_arguments(&argp, argc, argv, EXIT_USAGE, &arguments);
-	if (store_open(arguments.store, &options, &volume) < 0)
+	if (tree_open(arguments.store, true, &tree) < 0)
 		return EXIT_FAILED;
-	r = volume_resolve(volume, arguments.path, &attr);
-	if (r < 0)
-		complain("%s: %s", arguments.path, strerror(-r));
-	else if (!S_ISREG(attr.mode))
-		r = complain_of_kind(volume, &attr, arguments.path);
-	else
-		r = copy_out(volume, &attr, arguments.path);
-	r = store_close(volume, arguments.store, r);
+	r = tree->ops->close(tree, get(tree, arguments.path));
 	return r < 0 ? EXIT_FAILED : EXIT_DONE;
 }

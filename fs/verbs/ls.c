@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* lsmfs ls: what is in a directory of a store that isn't mounted. */
+/* lsmfs ls: what is in a directory of a store. */
 #include "fs/verbs/common.h"
 #include "fs/verbs/show.h"
+#include "fs/verbs/tree.h"
 #include "fs/verbs/verbs.h"
-#include "fs/volume/volume.h"
 
 #include <argp.h>
 #include <errno.h>
@@ -15,7 +15,7 @@
 
 struct arguments {
 	const char *store, *path;
-	bool with_attributes;
+	bool with_attributes, nul;
 };
 
 static error_t on_argument(int key, char *arg, struct argp_state *state)
@@ -26,6 +26,9 @@ static error_t on_argument(int key, char *arg, struct argp_state *state)
 	switch (key) {
 	case 'l':
 		arguments->with_attributes = true;
+		return 0;
+	case '0':
+		arguments->nul = true;
 		return 0;
 	default:
 		return take_words(key, arg, state, words, 1, 2, "a store is needed");
@@ -40,8 +43,10 @@ struct line {
 };
 
 struct listing {
-	struct volume *volume;
+	struct tree *tree;
+	const struct tree_dir *dir; /* where the names are */
 	bool with_attributes, to_terminal;
+	char end; /* of a line */
 	struct line *lines;
 	size_t n_lines, room;
 	int error;
@@ -98,17 +103,18 @@ static void print_attributes(const struct vol_attr *attr)
 	       time);
 }
 
-static void print_target(const struct listing *listing, vol_ino ino)
+static void print_target(const struct listing *listing, const char *name)
 {
 	char target[VOL_SYMLINK_MAX + 1];
 
-	if (volume_readlink(listing->volume, ino, target) < 0)
+	if (listing->tree->ops->readlink(listing->tree, listing->dir, name, target) < 0)
 		return;
 	fputs(" -> ", stdout);
 	print_name(target, listing->to_terminal);
 }
 
-static void print_line(struct listing *listing, const struct line *line)
+/* `path`: what is shown in place of the name, or NULL */
+static void print_line(struct listing *listing, const struct line *line, const char *path)
 {
 	if (listing->with_attributes && line->readable) {
 		print_attributes(&line->attr);
@@ -117,49 +123,67 @@ static void print_line(struct listing *listing, const struct line *line)
 		complain("%s: its attributes can't be read", line->name);
 		listing->error = -EUCLEAN;
 	}
-	print_name(line->name, listing->to_terminal);
+	print_name(path ? path : line->name, listing->to_terminal);
 	if (listing->with_attributes && line->readable && S_ISLNK(line->attr.mode))
-		print_target(listing, line->attr.ino);
-	putchar('\n');
+		print_target(listing, line->name);
+	putchar(listing->end);
 }
 
-static int list_directory(struct listing *listing, vol_ino dir, const char *path)
+static int list_directory(struct listing *listing, const char *path)
 {
-	int r = volume_readdir(listing->volume, dir, 0, listing->with_attributes, take_entry, listing);
+	int r = listing->tree->ops->list(listing->tree, listing->dir, listing->with_attributes, take_entry, listing);
 
 	if (!r)
 		r = listing->error;
 	if (r < 0)
-		complain("%s: %s", path[0] ? path : "/", strerror(-r));
+		complain("%s: %s", path, strerror(-r));
 	/* What was read before an error is shown. */
 	if (listing->n_lines)
 		qsort(listing->lines, listing->n_lines, sizeof(*listing->lines), compare_lines);
 	for (size_t i = 0; i < listing->n_lines; i++) {
 		if (!ferror(stdout))
-			print_line(listing, &listing->lines[i]);
+			print_line(listing, &listing->lines[i], NULL);
 		free(listing->lines[i].name);
 	}
 	free(listing->lines);
 	return r ? r : listing->error;
 }
 
-static int list(struct volume *volume, const struct arguments *arguments)
+static int list_place(struct listing *listing, struct tree_place *place, const char *path)
+{
+	struct line line = { .name = place->name, .readable = true, .attr = place->attr };
+	int r;
+
+	listing->dir = &place->dir;
+	if (place->exists && !S_ISDIR(place->attr.mode)) {
+		print_line(listing, &line, path);
+		return 0;
+	}
+	r = place->exists ? listing->tree->ops->enter(listing->tree, &place->dir, place->name) : -ENOENT;
+	if (r == 0)
+		return list_directory(listing, path);
+	complain("%s: %s", path, strerror(-r));
+	return r;
+}
+
+static int list(struct tree *tree, const struct arguments *arguments)
 {
 	struct listing listing = {
-		.volume = volume,
+		.tree = tree,
 		.with_attributes = arguments->with_attributes,
-		.to_terminal = isatty(STDOUT_FILENO),
+		.to_terminal = isatty(STDOUT_FILENO) && !arguments->nul,
+		.end = arguments->nul ? 0 : '\n',
 	};
-	const char *path = arguments->path ? arguments->path : "";
-	struct line line = { .name = (char *)path, .readable = true };
-	int r = volume_resolve(volume, path, &line.attr);
+	const char *path = arguments->path && arguments->path[0] ? arguments->path : "/";
+	struct tree_place place;
+	int r = tree_find(tree, path, &place);
 
-	if (r < 0)
-		complain("%s: %s", path[0] ? path : "/", strerror(-r));
-	else if (S_ISDIR(line.attr.mode))
-		r = list_directory(&listing, line.attr.ino, path);
-	else
-		print_line(&listing, &line);
+	if (r < 0) {
+		complain("%s: %s", path, strerror(-r));
+		return r;
+	}
+	r = list_place(&listing, &place, path);
+	tree_place_done(tree, &place);
 	if (fflush(stdout) != 0 && !r) {
 		r = -errno;
 		complain("cannot write to standard output: %s", strerror(-r));
@@ -171,13 +195,14 @@ int verb_ls(int argc, char **argv)
 {
 	static const struct argp_option argp_options[] = {
 		{ "long", 'l', NULL, 0, "Show mode, links, owner, group, size and time of each", 0 },
+		{ "null", '0', NULL, 0, "End each name with a NUL instead of a newline", 0 },
 		{ 0 },
 	};
 	static const struct argp argp = {
 		argp_options,
 		on_argument,
 		"STORE [PATH]",
-		"Lists the directory PATH, or the root, of a store that isn't mounted, sorted by name.\v"
+		"Lists the directory PATH, or the root, of a store, sorted by name.\v"
 		"Examples:\n"
 		"  lsmfs ls ~/store\n"
 		"  lsmfs ls -l ~/store photos\n\n"
@@ -186,15 +211,14 @@ int verb_ls(int argc, char **argv)
 		NULL,
 		NULL,
 	};
-	const struct store_open_options options = { .read_only = true };
 	struct arguments arguments = { 0 };
-	struct volume *volume;
+	struct tree *tree;
 	int r;
 
 	parse_arguments(&argp, argc, argv, EXIT_USAGE, &arguments);
 	setlocale(LC_COLLATE, "");
-	if (store_open(arguments.store, &options, &volume) < 0)
+	if (tree_open(arguments.store, true, &tree) < 0)
 		return EXIT_FAILED;
-	r = store_close(volume, arguments.store, list(volume, &arguments));
+	r = tree->ops->close(tree, list(tree, &arguments));
 	return r < 0 ? EXIT_FAILED : EXIT_DONE;
 }

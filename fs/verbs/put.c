@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * lsmfs put: standard input, or a file, becomes a file of the store. The content is written to a file without a name,
- * which gets its name at the end: whenever put is interrupted, the name stands for the old content or the new.
+ * lsmfs put: standard input, or a file, becomes a file of the store. The content is written to a new file, which gets its
+ * name at the end: whenever put is interrupted, the name stands for the old content or the new.
  */
 #include "fs/verbs/common.h"
+#include "fs/verbs/tree.h"
 #include "fs/verbs/verbs.h"
-#include "fs/volume/volume.h"
 
 #include <argp.h>
 #include <errno.h>
@@ -23,7 +23,6 @@
 struct arguments {
 	const char *store, *path, *file;
 	bool parents;
-	mode_t mask;
 };
 
 static error_t on_argument(int key, char *arg, struct argp_state *state)
@@ -39,15 +38,6 @@ static error_t on_argument(int key, char *arg, struct argp_state *state)
 		return take_words(key, arg, state, words, 2, 3, "a store and a path in it are needed");
 	}
 }
-
-/* Where the new file goes. */
-struct target {
-	vol_ino parent;
-	char name[VOL_NAME_MAX + 1];
-	bool replaces;
-	struct vol_attr old; /* if it replaces one */
-	struct vol_cred cred;
-};
 
 /* Fills chunks, so that a slow pipe doesn't make many small writes. */
 static int read_full(int fd, char *buf, size_t size, size_t *ret_size)
@@ -68,7 +58,7 @@ static int read_full(int fd, char *buf, size_t size, size_t *ret_size)
 	return 0;
 }
 
-static int copy_in(struct volume *volume, vol_ino ino, int fd)
+static int copy_in(struct tree *tree, const struct tree_file *file, int fd)
 {
 	char *buf = malloc(CHUNK);
 	uint64_t offset = 0;
@@ -81,7 +71,7 @@ static int copy_in(struct volume *volume, vol_ino ino, int fd)
 			complain("cannot read the input: %s", strerror(-r));
 		if (r < 0 || got == 0)
 			break;
-		r = volume_write(volume, ino, offset, buf, got, 0);
+		r = tree->ops->file_write(tree, file, offset, buf, got);
 		if (r < 0)
 			complain("cannot write to the store: %s", strerror(-r));
 		offset += got;
@@ -90,39 +80,42 @@ static int copy_in(struct volume *volume, vol_ino ino, int fd)
 	return r;
 }
 
-static int make_parents(struct volume *volume, const char *path, const struct vol_cred *cred)
+static int make_directory(struct tree *tree, const char *path)
+{
+	struct tree_place place;
+	int r = tree_find(tree, path, &place);
+
+	if (r < 0)
+		return r;
+	if (!place.exists)
+		r = tree->ops->mkdir(tree, &place.dir, place.name, MODE_NEW_DIR);
+	tree_place_done(tree, &place);
+	return r == -EEXIST ? 0 : r; /* made by somebody else meanwhile */
+}
+
+static int make_parents(struct tree *tree, const char *path)
 {
 	char *copy = strdup(path);
-	struct vol_attr attr;
-	vol_ino parent = 0;
-	char name[VOL_NAME_MAX + 1];
 	int r = copy ? 0 : -ENOMEM;
 
 	for (char *slash = copy; !r && (slash = strchr(slash, '/')); slash++) {
-		if (slash == copy || slash[-1] == '/')
+		if (slash == copy || slash[-1] == '/' || slash[strspn(slash, "/")] == 0)
 			continue;
 		*slash = 0;
-		r = volume_resolve(volume, copy, &attr);
-		if (r == -ENOENT)
-			r = volume_resolve_parent(volume, copy, &parent, name);
-		if (!r && parent)
-			r = volume_mkdir(volume, parent, name, MODE_NEW_DIR, cred, &attr);
-		parent = 0;
+		r = make_directory(tree, copy);
 		*slash = '/';
 	}
 	free(copy);
 	return r;
 }
 
-static int find_target(struct volume *volume, const struct arguments *arguments, struct target *target)
+static int find_target(struct tree *tree, const struct arguments *arguments, struct tree_place *ret)
 {
-	int r = 0;
+	struct tree_place place;
+	int r = arguments->parents ? make_parents(tree, arguments->path) : 0;
 
-	*target = (struct target){ .cred = { .uid = geteuid(), .gid = getegid(), .umask = arguments->mask } };
-	if (arguments->parents)
-		r = make_parents(volume, arguments->path, &target->cred);
 	if (!r)
-		r = volume_resolve_parent(volume, arguments->path, &target->parent, target->name);
+		r = tree_find(tree, arguments->path, &place);
 	if (r == -ENOENT)
 		complain("the directory that %s would lie in doesn't exist in the store. To make it: lsmfs put -p",
 			 arguments->path);
@@ -130,80 +123,44 @@ static int find_target(struct volume *volume, const struct arguments *arguments,
 		complain("%s: %s", arguments->path, strerror(-r));
 	if (r < 0)
 		return r;
-	r = volume_lookup(volume, target->parent, target->name, &target->old);
-	target->replaces = r == 0;
-	if (r == -ENOENT)
-		r = 0;
-	else if (!r && !S_ISREG(target->old.mode))
-		r = S_ISDIR(target->old.mode) ? -EISDIR : -EEXIST;
-	if (r < 0)
+	if (place.exists && !S_ISREG(place.attr.mode)) {
+		r = S_ISDIR(place.attr.mode) ? -EISDIR : -EEXIST;
 		complain("%s: %s", arguments->path, strerror(-r));
-	return r;
-}
-
-/* The file that is replaced passes its owner and rights on. */
-static int take_attributes(struct volume *volume, const struct target *target, vol_ino ino)
-{
-	char acl[VOL_ACL_MAX];
-	struct vol_attr attr;
-	size_t size;
-	int r;
-
-	r = volume_setattr(volume, ino, &target->old, VOL_SET_MODE | VOL_SET_UID | VOL_SET_GID, &attr);
-	if (r < 0)
+		tree_place_done(tree, &place);
 		return r;
-	r = volume_getxattr(volume, target->old.ino, VOL_ACL_ACCESS, acl, sizeof(acl), &size);
-	if (r == -ENODATA)
-		return volume_removexattr(volume, ino, VOL_ACL_ACCESS);
-	return r < 0 ? r : volume_setxattr(volume, ino, VOL_ACL_ACCESS, acl, size, 0);
-}
-
-/* A nameless file can't be renamed: it gets a name of its own first. Dying just between leaves that behind, whole. */
-static int replace(struct volume *volume, const struct target *target, vol_ino ino)
-{
-	char name[VOL_NAME_MAX + 1];
-	struct vol_gone gone = { 0 };
-	struct vol_attr attr;
-	int r = -EEXIST;
-
-	for (unsigned i = 0; r == -EEXIST; i++) {
-		snprintf(name, sizeof(name), ".lsmfs-put.%ld.%u", (long)getpid(), i);
-		r = volume_link(volume, ino, target->parent, name, &attr);
 	}
-	if (!r)
-		r = volume_rename(volume, target->parent, name, target->parent, target->name, 0, &gone);
-	if (!r && gone.ino)
-		r = volume_reclaim(volume, gone.ino);
-	return r;
+	*ret = place;
+	return 0;
 }
 
-static int put(struct volume *volume, const struct arguments *arguments, int fd)
+static int put_at(struct tree *tree, const struct tree_place *place, const char *path, int fd)
 {
-	struct target target;
-	struct vol_attr attr;
-	int r;
+	struct tree_file file;
+	int r = tree->ops->file_new(tree, &place->dir, MODE_NEW, &file);
 
-	r = find_target(volume, arguments, &target);
-	if (r < 0)
-		return r;
-	r = volume_tmpfile(volume, target.parent, MODE_NEW, &target.cred, &attr);
 	if (r < 0) {
 		complain("cannot make a file in the store: %s", strerror(-r));
 		return r;
 	}
-	r = copy_in(volume, attr.ino, fd);
+	r = copy_in(tree, &file, fd);
+	if (!r) {
+		r = tree->ops->file_name(tree, &place->dir, &file, place->name, place->exists ? &place->attr : NULL);
+		if (r < 0)
+			complain("cannot give the new file its name %s: %s", path, strerror(-r));
+	}
+	tree->ops->file_done(tree, &place->dir, &file);
+	return r;
+}
+
+static int put(struct tree *tree, const struct arguments *arguments, int fd)
+{
+	struct tree_place place;
+	int r = find_target(tree, arguments, &place);
+
 	if (r < 0)
-		goto out;
-	if (target.replaces)
-		r = take_attributes(volume, &target, attr.ino);
-	if (!r)
-		r = target.replaces ? replace(volume, &target, attr.ino)
-				    : volume_link(volume, attr.ino, target.parent, target.name, &attr);
-	if (r < 0)
-		complain("cannot give the new file its name %s: %s", arguments->path, strerror(-r));
-out:
-	if (r < 0)
-		(void)volume_reclaim(volume, attr.ino); /* else the next opening does it */
+		return r;
+	r = put_at(tree, &place, arguments->path, fd);
+	tree_place_done(tree, &place);
 	return r;
 }
 
@@ -217,9 +174,8 @@ int verb_put(int argc, char **argv)
 		argp_options,
 		on_argument,
 		"STORE PATH [FILE]",
-		"Makes FILE, or standard input, the content of the file PATH of a store that isn't mounted. It is "
-		"there whole, "
-		"and on disk, when put returns; when put fails or is interrupted, nothing has changed.\v"
+		"Makes FILE, or standard input, the content of the file PATH of a store. It is there whole, and on "
+		"disk, when put returns; when put fails or is interrupted, nothing has changed.\v"
 		"Examples:\n"
 		"  echo hello | lsmfs put ~/store greeting\n"
 		"  lsmfs put -p ~/store photos/1.jpg 1.jpg\n\n"
@@ -228,25 +184,20 @@ int verb_put(int argc, char **argv)
 		NULL,
 		NULL,
 	};
-	const struct store_open_options options = { .read_only = false };
 	struct arguments arguments = { 0 };
-	struct volume *volume;
+	struct tree *tree;
 	int fd = STDIN_FILENO, r;
 
 	parse_arguments(&argp, argc, argv, EXIT_USAGE, &arguments);
-	arguments.mask = umask(0);
-	umask(arguments.mask);
 	if (arguments.file && strcmp(arguments.file, "-") != 0)
 		fd = open(arguments.file, O_RDONLY | O_CLOEXEC);
 	if (fd < 0) {
 		complain("cannot open %s: %s", arguments.file, strerror(errno));
 		return EXIT_FAILED;
 	}
-	r = store_open(arguments.store, &options, &volume);
-	if (!r) {
-		r = put(volume, &arguments, fd);
-		r = store_close(volume, arguments.store, r);
-	}
+	r = tree_open(arguments.store, false, &tree);
+	if (!r)
+		r = tree->ops->close(tree, put(tree, &arguments, fd));
 	if (fd != STDIN_FILENO)
 		close(fd);
 	return r < 0 ? EXIT_FAILED : EXIT_DONE;

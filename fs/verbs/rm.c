@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* lsmfs rm: removes files, and with -r directories with all that is in them. */
 #include "fs/verbs/common.h"
+#include "fs/verbs/tree.h"
 #include "fs/verbs/verbs.h"
-#include "fs/volume/volume.h"
 
 #include <argp.h>
 #include <errno.h>
@@ -45,23 +45,10 @@ static error_t on_argument(int key, char *arg, struct argp_state *state)
 	}
 }
 
-static int reclaim_gone(struct volume *volume, int r, const struct vol_gone *gone)
-{
-	return !r && gone->ino ? volume_reclaim(volume, gone->ino) : r;
-}
-
-static int remove_name(struct volume *volume, vol_ino parent, const char *name, bool directory)
-{
-	struct vol_gone gone = { 0 };
-	int r = directory ? volume_rmdir(volume, parent, name, &gone) : volume_unlink(volume, parent, name, &gone);
-
-	return reclaim_gone(volume, r, &gone);
-}
-
 /* A directory whose content is being removed. Their chain replaces recursion: depth is bounded by memory only. */
 struct level {
 	struct level *above;
-	vol_ino ino, parent;
+	vol_ino parent;
 	char name[VOL_NAME_MAX + 1]; /* in `parent` */
 };
 
@@ -70,7 +57,6 @@ struct batch {
 	size_t n;
 	struct {
 		char name[VOL_NAME_MAX + 1];
-		vol_ino ino;
 		bool directory;
 	} entries[128];
 };
@@ -85,59 +71,71 @@ static bool take_entry(void *ctx, const struct vol_entry *entry)
 		return false;
 	memcpy(batch->entries[batch->n].name, entry->name, entry->name_size);
 	batch->entries[batch->n].name[entry->name_size] = 0;
-	batch->entries[batch->n].ino = entry->ino;
 	batch->entries[batch->n].directory = S_ISDIR(entry->type);
 	batch->n++;
 	return true;
 }
 
-static struct level *level_push(struct level *above, vol_ino parent, const char *name, vol_ino ino)
+/* Goes down into a directory. */
+static int descend(struct tree *tree, struct tree_dir *dir, const char *name, struct level **top)
 {
 	struct level *level = malloc(sizeof(*level));
+	int r;
 
-	if (level) {
-		*level = (struct level){ .above = above, .ino = ino, .parent = parent };
-		memcpy(level->name, name, strlen(name) + 1);
-	}
-	return level;
+	if (!level)
+		return -ENOMEM;
+	*level = (struct level){ .above = *top, .parent = dir->ino };
+	memcpy(level->name, name, strlen(name) + 1);
+	r = tree->ops->enter(tree, dir, name);
+	if (r < 0)
+		free(level);
+	else
+		*top = level;
+	return r;
 }
 
-/* Removes the files of a batch until a directory comes: that one goes on top of the chain. */
-static int remove_batch(struct volume *volume, const struct batch *batch, struct level **top)
+/* Goes up from a directory that is empty now, and removes it. */
+static int ascend(struct tree *tree, struct tree_dir *dir, struct level **top)
 {
-	vol_ino dir = (*top)->ino;
+	struct level *level = *top;
+	int r = tree->ops->enter(tree, dir, "..");
+
+	if (r == 0 && dir->ino != level->parent)
+		r = -ESTALE; /* somebody has moved it meanwhile */
+	if (r == 0)
+		r = tree->ops->remove(tree, dir, level->name, true);
+	*top = level->above;
+	free(level);
+	return r;
+}
+
+/* Removes the files of a batch until a directory comes, and goes down into that. */
+static int remove_batch(struct tree *tree, struct tree_dir *dir, const struct batch *batch, struct level **top)
+{
 	int r = 0;
 
 	for (size_t i = 0; !r && i < batch->n; i++) {
-		if (batch->entries[i].directory) {
-			struct level *level = level_push(*top, dir, batch->entries[i].name, batch->entries[i].ino);
-			if (!level)
-				return -ENOMEM;
-			*top = level;
-			break;
-		}
-		r = remove_name(volume, dir, batch->entries[i].name, false);
+		if (batch->entries[i].directory)
+			return descend(tree, dir, batch->entries[i].name, top);
+		r = tree->ops->remove(tree, dir, batch->entries[i].name, false);
+		if (r == -ENOENT)
+			r = 0; /* by somebody else */
 	}
 	return r;
 }
 
-static int remove_tree(struct volume *volume, vol_ino parent, const char *name, vol_ino ino)
+/* `dir` has the directory `name`; it ends where it begins, or with an error anywhere. */
+static int remove_tree(struct tree *tree, struct tree_dir *dir, const char *name)
 {
-	struct level *top = level_push(NULL, parent, name, ino);
+	struct level *top = NULL;
 	struct batch *batch = malloc(sizeof(*batch));
-	int r = top && batch ? 0 : -ENOMEM;
+	int r = batch ? descend(tree, dir, name, &top) : -ENOMEM;
 
 	while (!r && top) {
 		batch->n = 0;
-		r = volume_readdir(volume, top->ino, 0, false, take_entry, batch);
-		if (!r && batch->n) {
-			r = remove_batch(volume, batch, &top);
-		} else if (!r) {
-			struct level *done = top;
-			r = remove_name(volume, done->parent, done->name, true);
-			top = done->above;
-			free(done);
-		}
+		r = tree->ops->list(tree, dir, false, take_entry, batch);
+		if (!r)
+			r = batch->n ? remove_batch(tree, dir, batch, &top) : ascend(tree, dir, &top);
 	}
 	while (top) {
 		struct level *above = top->above;
@@ -148,35 +146,61 @@ static int remove_tree(struct volume *volume, vol_ino parent, const char *name, 
 	return r;
 }
 
-static int remove_path(struct volume *volume, const struct arguments *arguments, const char *path)
+/* Whether the last component is "." or "..". */
+static bool ends_in_dots(const char *path)
 {
-	char name[VOL_NAME_MAX + 1];
-	struct vol_attr attr;
-	vol_ino parent;
-	int r = volume_resolve_parent(volume, path, &parent, name);
+	size_t size = strlen(path), at;
 
-	if (r == -EINVAL) {
-		complain("the root of a store can't be removed. To remove all: rm -r the store's directory");
-		return r;
-	}
-	/* rm(1) refuses these, too: what is meant to go is hardly ever all that lies there or above. */
-	if (!r && (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)) {
-		complain("'.' and '..' can't be removed: %s. Give the directory by its name", path);
-		return -EINVAL;
-	}
-	if (!r)
-		r = volume_lookup(volume, parent, name, &attr);
-	if (r == -ENOENT && arguments->force)
-		return 0;
-	if (!r && S_ISDIR(attr.mode) && !arguments->recursive) {
+	while (size > 0 && path[size - 1] == '/')
+		size--;
+	for (at = size; at > 0 && path[at - 1] != '/'; at--)
+		continue;
+	return (size - at == 1 && path[at] == '.') || (size - at == 2 && path[at] == '.' && path[at + 1] == '.');
+}
+
+static int remove_place(struct tree *tree, const struct arguments *arguments, struct tree_place *place,
+			const char *path)
+{
+	int r;
+
+	if (!place->exists) {
+		r = arguments->force ? 0 : -ENOENT;
+	} else if (!S_ISDIR(place->attr.mode)) {
+		r = tree->ops->remove(tree, &place->dir, place->name, false);
+	} else if (arguments->recursive) {
+		r = remove_tree(tree, &place->dir, place->name);
+	} else {
 		complain("%s is a directory. To remove it with all that is in it: lsmfs rm -r", path);
 		return -EISDIR;
 	}
-	if (!r)
-		r = S_ISDIR(attr.mode) ? remove_tree(volume, parent, name, attr.ino)
-				       : remove_name(volume, parent, name, false);
 	if (r < 0)
 		complain("cannot remove %s: %s", path, strerror(-r));
+	return r;
+}
+
+static int remove_path(struct tree *tree, const struct arguments *arguments, const char *path)
+{
+	struct tree_place place;
+	int r;
+
+	if (path[strspn(path, "/")] == 0) {
+		complain("the root of a store can't be removed. To remove all: rm -r the store's directory");
+		return -EINVAL;
+	}
+	/* rm(1) refuses these, too: what is meant to go is hardly ever all that lies there or above. */
+	if (ends_in_dots(path)) {
+		complain("'.' and '..' can't be removed: %s. Give the directory by its name", path);
+		return -EINVAL;
+	}
+	r = tree_find(tree, path, &place);
+	if (r == -ENOENT && arguments->force)
+		return 0;
+	if (r < 0) {
+		complain("cannot remove %s: %s", path, strerror(-r));
+		return r;
+	}
+	r = remove_place(tree, arguments, &place, path);
+	tree_place_done(tree, &place);
 	return r;
 }
 
@@ -191,7 +215,7 @@ int verb_rm(int argc, char **argv)
 		argp_options,
 		on_argument,
 		"STORE PATH...",
-		"Removes files from a store that isn't mounted. The removal is on disk when rm returns.\v"
+		"Removes files from a store. The removal is on disk when rm returns.\v"
 		"Examples:\n"
 		"  lsmfs rm ~/store greeting\n"
 		"  lsmfs rm -r ~/store photos cache\n\n"
@@ -200,18 +224,17 @@ int verb_rm(int argc, char **argv)
 		NULL,
 		NULL,
 	};
-	const struct store_open_options options = { .read_only = false };
 	struct arguments arguments = { 0 };
-	struct volume *volume;
+	struct tree *tree;
 	int r = 0;
 
 	parse_arguments(&argp, argc, argv, EXIT_USAGE, &arguments);
-	if (store_open(arguments.store, &options, &volume) < 0)
+	if (tree_open(arguments.store, false, &tree) < 0)
 		return EXIT_FAILED;
 	for (size_t i = 0; i < arguments.n_paths; i++) {
-		int r2 = remove_path(volume, &arguments, arguments.paths[i]);
+		int r2 = remove_path(tree, &arguments, arguments.paths[i]);
 		r = r ? r : r2;
 	}
-	r = store_close(volume, arguments.store, r);
+	r = tree->ops->close(tree, r);
 	return r < 0 ? EXIT_FAILED : EXIT_DONE;
 }

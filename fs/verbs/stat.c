@@ -2,8 +2,8 @@
 /* lsmfs stat: the attributes of a file, or the figures of a store. */
 #include "fs/verbs/common.h"
 #include "fs/verbs/show.h"
+#include "fs/verbs/tree.h"
 #include "fs/verbs/verbs.h"
-#include "fs/volume/volume.h"
 
 #include <argp.h>
 #include <errno.h>
@@ -33,38 +33,59 @@ static void print_time(const char *what, const struct timespec *time)
 	printf("%-12s %s\n", what, text);
 }
 
-static int stat_file(struct volume *volume, const char *path)
+static void print_target(struct tree *tree, const struct tree_place *place)
 {
-	char mode[11], target[VOL_SYMLINK_MAX + 1];
-	struct vol_attr attr;
-	int r = volume_resolve(volume, path, &attr);
+	char target[VOL_SYMLINK_MAX + 1];
+
+	if (tree->ops->readlink(tree, &place->dir, place->name, target) < 0)
+		return;
+	printf("%-12s ", "target");
+	print_name(target, isatty(STDOUT_FILENO));
+	putchar('\n');
+}
+
+static void print_attributes(const struct vol_attr *attr)
+{
+	char mode[11];
+
+	mode_to_text(attr->mode, mode);
+	printf("%-12s %llu\n", "inode", (unsigned long long)attr->ino);
+	printf("%-12s %s (%04o)\n", "mode", mode, attr->mode & 07777);
+	printf("%-12s %u\n", "links", attr->nlink);
+	printf("%-12s %u:%u\n", "owner", attr->uid, attr->gid);
+	printf("%-12s %llu bytes\n", "size", (unsigned long long)attr->size);
+	printf("%-12s %llu bytes\n", "allocated", (unsigned long long)attr->allocated_bytes);
+	if (S_ISCHR(attr->mode) || S_ISBLK(attr->mode))
+		printf("%-12s %u:%u\n", "device", major(attr->rdev), minor(attr->rdev));
+	print_time("accessed", &attr->atime);
+	print_time("modified", &attr->mtime);
+	print_time("changed", &attr->ctime);
+	if (attr->btime.tv_nsec >= 0)
+		print_time("born", &attr->btime);
+}
+
+static int stat_file(struct tree *tree, const char *path)
+{
+	struct tree_place place;
+	int r = tree_find(tree, path, &place);
 
 	if (r < 0) {
 		complain("%s: %s", path, strerror(-r));
 		return r;
 	}
-	mode_to_text(attr.mode, mode);
-	printf("%-12s ", "path");
-	print_name(path, isatty(STDOUT_FILENO));
-	putchar('\n');
-	if (S_ISLNK(attr.mode) && volume_readlink(volume, attr.ino, target) == 0) {
-		printf("%-12s ", "target");
-		print_name(target, isatty(STDOUT_FILENO));
+	if (place.exists) {
+		printf("%-12s ", "path");
+		print_name(path, isatty(STDOUT_FILENO));
 		putchar('\n');
+		if (S_ISLNK(place.attr.mode))
+			print_target(tree, &place);
+		print_attributes(&place.attr);
+	} else {
+		r = -ENOENT;
+		complain("%s: %s", path, strerror(-r));
 	}
-	printf("%-12s %llu\n", "inode", (unsigned long long)attr.ino);
-	printf("%-12s %s (%04o)\n", "mode", mode, attr.mode & 07777);
-	printf("%-12s %u\n", "links", attr.nlink);
-	printf("%-12s %u:%u\n", "owner", attr.uid, attr.gid);
-	printf("%-12s %llu bytes\n", "size", (unsigned long long)attr.size);
-	printf("%-12s %llu bytes\n", "allocated", (unsigned long long)attr.allocated_bytes);
-	if (S_ISCHR(attr.mode) || S_ISBLK(attr.mode))
-		printf("%-12s %u:%u\n", "device", major(attr.rdev), minor(attr.rdev));
-	print_time("accessed", &attr.atime);
-	print_time("modified", &attr.mtime);
-	print_time("changed", &attr.ctime);
-	print_time("born", &attr.btime);
-	return 0;
+	tree_place_done(tree, &place);
+	return r;
 }
 
 static int stat_store(struct volume *volume, const char *store)
@@ -86,15 +107,40 @@ static int stat_store(struct volume *volume, const char *store)
 	return 0;
 }
 
+static int flush_output(int r)
+{
+	if (fflush(stdout) != 0 && !r) {
+		r = -errno;
+		complain("cannot write to standard output: %s", strerror(-r));
+	}
+	return r;
+}
+
+static int run_file(const struct arguments *arguments)
+{
+	struct tree *tree;
+	int r = tree_open(arguments->store, true, &tree);
+
+	return r < 0 ? r : tree->ops->close(tree, flush_output(stat_file(tree, arguments->path)));
+}
+
+static int run_store(const char *store)
+{
+	const struct store_open_options options = { .read_only = true };
+	struct volume *volume;
+	int r = store_open(store, &options, &volume);
+
+	return r < 0 ? r : store_close(volume, store, flush_output(stat_store(volume, store)));
+}
+
 int verb_stat(int argc, char **argv)
 {
 	static const struct argp argp = {
 		NULL,
 		on_argument,
 		"STORE [PATH]",
-		"Shows the attributes of the file PATH, or without a PATH the figures of the store; for a store that "
-		"isn't "
-		"mounted.\v"
+		"Shows the attributes of the file PATH, or without a PATH the figures of the store, which must not be "
+		"mounted then.\v"
 		"Examples:\n"
 		"  lsmfs stat ~/store greeting\n"
 		"  lsmfs stat ~/store\n\n"
@@ -103,19 +149,10 @@ int verb_stat(int argc, char **argv)
 		NULL,
 		NULL,
 	};
-	const struct store_open_options options = { .read_only = true };
 	struct arguments arguments = { 0 };
-	struct volume *volume;
 	int r;
 
 	parse_arguments(&argp, argc, argv, EXIT_USAGE, &arguments);
-	if (store_open(arguments.store, &options, &volume) < 0)
-		return EXIT_FAILED;
-	r = arguments.path ? stat_file(volume, arguments.path) : stat_store(volume, arguments.store);
-	if (fflush(stdout) != 0 && !r) {
-		r = -errno;
-		complain("cannot write to standard output: %s", strerror(-r));
-	}
-	r = store_close(volume, arguments.store, r);
+	r = arguments.path ? run_file(&arguments) : run_store(arguments.store);
 	return r < 0 ? EXIT_FAILED : EXIT_DONE;
 }

@@ -18,6 +18,7 @@ int verb_get(int argc, char **argv);
 int verb_put(int argc, char **argv);
 int verb_rm(int argc, char **argv);
 int verb_ls(int argc, char **argv);
+int verb_scan(int argc, char **argv);
 int verb_stat(int argc, char **argv);
 int verb_dump(int argc, char **argv);
 int verb_backup(int argc, char **argv);

@@ -51,7 +51,7 @@ help_and_version()
 	local verb
 	"$LSMFS" --help | grep -q mount
 	"$LSMFS" --version | grep -qE '[0-9]+\.[0-9]+\.[0-9]+'
-	for verb in mount umount get put rm ls stat dump backup restore; do
+	for verb in mount umount get put rm ls scan stat dump backup restore; do
 		"$LSMFS" "$verb" --help | grep -q "$verb"
 	done
 	"$LSMFS" mount --help | grep -q 'memory='
@@ -118,6 +118,276 @@ offline_and_mounted_agree()
 	[ "$("$LSMFS" get s dir/new)" = into ]
 	refused 'dir' "$LSMFS" put s dir
 	refused 'file' "$LSMFS" put s dir/sub/file/x
+}
+
+# What the verbs do to a mounted store, its programs see and are told.
+through_the_mount()
+{
+	mount_in_background s m
+	echo by-mount >m/seen
+	[ "$("$LSMFS" get s seen)" = by-mount ]
+	cmp <("$LSMFS" get s large) blob
+	echo by-put | "$LSMFS" put s seen
+	[ "$(cat m/seen)" = by-put ]
+	"$programs/inotify_log" "$work/m" "$LSMFS" put s seen blob >log
+	grep -qx 'to seen' log || fail "nobody is told of a put over a file: $(cat log)"
+	cmp m/seen blob
+	"$programs/inotify_log" "$work/m" "$LSMFS" put s fresh blob >log
+	grep -qxE '(to|create) fresh' log || fail "nobody is told of a put: $(cat log)"
+	not grep -vE 'fresh|lsmfs-put' log
+	cmp m/fresh blob
+	"$programs/inotify_log" "$work/m" "$LSMFS" put -p s newdir/sub/file blob >log
+	grep -qx 'create newdir' log
+	[ -z "$(find m -name '*lsmfs-put*')" ]
+	"$LSMFS" ls s | diff - <(ls -A m)
+	"$LSMFS" ls -l s newdir | grep -q '^drwx.* sub$'
+	[ "$("$LSMFS" stat s newdir/sub/file | sed -n 's/^inode *//p')" = "$(stat -c %i m/newdir/sub/file)" ]
+	"$LSMFS" scan s >out
+	(cd m && find . ! -type d -printf '%P\n') | LC_ALL=C sort | diff out -
+	ln -s newdir m/link
+	refused 'link' "$LSMFS" get s link
+	refused 'not a directory' "$LSMFS" ls s link/sub
+	refused 'not a directory' "$LSMFS" put s link/x
+	[ "$("$LSMFS" ls s ../../..)" = "$("$LSMFS" ls s)" ]
+	refused "can't be removed" "$LSMFS" rm -r s newdir/..
+	refused 'is a directory' "$LSMFS" rm s newdir
+	"$programs/inotify_log" "$work/m" "$LSMFS" rm -r s newdir fresh >log
+	printf 'delete newdir\ndelete fresh\n' | diff log -
+	[ ! -e m/newdir ]
+	[ -L m/link ]
+	"$LSMFS" rm s link
+	refused 'none' "$LSMFS" rm s none
+	"$LSMFS" rm -f s none none/none
+	[ "$(cat m/both)" = offline ]
+	"$LSMFS" umount m
+	cmp <("$LSMFS" get s seen) blob
+	"$LSMFS" rm s seen
+}
+
+# A put that ends in the middle leaves what was there, and nothing else.
+interrupted_put()
+{
+	local i
+	mount_in_background s m
+	echo old >m/kept
+	for i in TERM HUP; do # a shell makes its background jobs ignore INT
+		mkfifo feed
+		"$LSMFS" put s kept feed &
+		local pid=$!
+		exec 9>feed
+		head -c 3000000 /dev/zero >&9
+		kill -$i $pid
+		not wait $pid
+		exec 9>&-
+		rm feed
+		[ "$(cat m/kept)" = old ]
+		[ -z "$(find m -name '*lsmfs-put*')" ] || fail "left behind after $i"
+	done
+	mkfifo feed
+	"$LSMFS" put s kept feed &
+	exec 9>feed
+	head -c 3000000 /dev/zero >&9
+	[ "$(cat m/kept)" = old ] # while it is written
+	exec 9>&-
+	wait $!
+	rm feed
+	[ "$(stat -c %s m/kept)" = 3000000 ]
+	"$LSMFS" umount m
+	"$LSMFS" rm s kept
+}
+
+# Rights and owner of what is replaced; the caller's rights, if it isn't root.
+rights_through_the_mount()
+{
+	mount_in_background s m
+	(umask 027 && echo x | "$LSMFS" put s rights)
+	[ "$(stat -c %a m/rights)" = 640 ]
+	chmod 4711 m/rights
+	echo y | "$LSMFS" put s rights
+	[ "$(stat -c %a m/rights)" = 4711 ]
+	if [ "$(id -u)" = 0 ]; then
+		local other=(setpriv --reuid=65534 --regid=65534 --clear-groups)
+		cp "$LSMFS" ./program
+		chmod 755 program
+		chown 12:34 m/rights
+		echo z | "$LSMFS" put s rights
+		[ "$(stat -c %u:%g:%a m/rights)" = 12:34:711 ] || [ "$(stat -c %u:%g:%a m/rights)" = 12:34:4711 ]
+		chmod 700 s # the mount can be used by those who can't see the store
+		mkdir m/theirs
+		chown 65534 m/theirs
+		"${other[@]}" ./program put s theirs/file blob
+		[ "$(stat -c %u m/theirs/file)" = 65534 ]
+		"${other[@]}" ./program get s theirs/file | cmp - blob
+		refused 'permission denied' "${other[@]}" ./program put s file blob
+		refused 'permission denied' "${other[@]}" ./program rm s both
+		refused 'permission denied' "${other[@]}" ./program get s rights
+		chmod 755 s
+		"$LSMFS" rm -r s theirs
+	fi
+	"$LSMFS" rm s rights
+	"$LSMFS" umount m
+}
+
+# Anybody can mount something and call it by the name of our store.
+false_mounts()
+{
+	if [ "$(id -u)" != 0 ] || [ ! -u "$(command -v fusermount3)" ]; then
+		echo "# only root can become another user, who needs fusermount3"
+		exit 77
+	fi
+	cp "$LSMFS" ./program
+	mkdir -p theirs
+	chown 65534 theirs
+	mkdir -p "$work/fake/s"
+	chown -R 65534 fake
+	local other=(setpriv --reuid=65534 --regid=65534 --clear-groups)
+	"${other[@]}" ./program mount fake/s theirs || exit 77
+	"${other[@]}" sh -c 'echo theirs >theirs/both'
+	# the store's path leads to ours, its mount's name is the same
+	mv fake/s fake/t
+	ln -s "$work/s" fake/s
+	[ "$("$LSMFS" get fake/s both)" = offline ]
+	echo mine | "$LSMFS" put fake/s false
+	[ "$("$LSMFS" get s false)" = mine ]
+	not "${other[@]}" test -e theirs/false
+	"$LSMFS" rm s false
+	rm fake/s
+	# who is no stranger uses it: its owner
+	mv fake/t fake/s
+	[ "$("${other[@]}" ./program get fake/s both)" = theirs ]
+	"${other[@]}" ./program umount theirs
+}
+
+# What is mounted within, or over it, is not of the store.
+mounts_within()
+{
+	if [ "$(id -u)" != 0 ]; then
+		echo "# only root can mount over it"
+		exit 77
+	fi
+	mount_in_background s m
+	mkdir m/inner
+	mount -t tmpfs tmpfs m/inner
+	echo x >m/inner/file
+	refused 'cross-device' "$LSMFS" get s inner/file
+	refused 'cross-device' "$LSMFS" rm -r s inner
+	[ "$(cat m/inner/file)" = x ]
+	umount m/inner
+	"$LSMFS" rm -r s inner
+	mkdir -p bound
+	mkdir m/inner
+	mount --bind m/inner bound
+	[ "$("$LSMFS" get s both)" = offline ]
+	umount bound
+	mount -t tmpfs tmpfs m
+	refused 'mounted on' "$LSMFS" get s both # our mount can't be reached
+	umount m
+	[ "$("$LSMFS" get s both)" = offline ]
+	"$LSMFS" rm -r s inner
+	"$LSMFS" umount m
+}
+
+# Names that are hard to write: every one of them can be had by the verbs, mounted or not.
+# shellcheck disable=SC1003,SC2016
+hard_names=($'new\nline' '-dash' '--help' $'\xff\xfe' $'\x80' $'tab\there' $'\e[31mred' ' ' '  x ' '*' '?' '"' "'" '\' '$(x)' $'\x01' '...' '.x' "$(printf 'n%.0s' {1..255})")
+
+hard_names_are_reached()
+{
+	local name dir=hard/
+	for name in "${hard_names[@]}"; do
+		printf '%s' "$name" | "$LSMFS" put -p s "$dir$name"
+		[ "$("$LSMFS" get s "$dir$name" | sha256sum)" = "$(printf '%s' "$name" | sha256sum)" ]
+		"$LSMFS" stat s "$dir$name" >out
+		grep -q '^size' out
+	done
+	# without a directory in front: behind --, or with ./ or /
+	for name in -dash --help; do
+		printf '%s' "$name" | "$LSMFS" put -- s "$name"
+		[ "$("$LSMFS" get s -- "$name")" = "$name" ]
+		[ "$("$LSMFS" get s "./$name")" = "$name" ]
+		[ "$("$LSMFS" get s "/$name")" = "$name" ]
+		"$LSMFS" rm -- s "$name"
+		refused 'no such' "$LSMFS" get s "/$name"
+	done
+	"$LSMFS" ls -0 s hard | LC_ALL=C sort -z | cmp - <(printf '%s\0' "${hard_names[@]}" | LC_ALL=C sort -z)
+	"$LSMFS" scan -0 s hard/ | cmp - <(printf 'hard/%s\0' "${hard_names[@]}" | LC_ALL=C sort -z)
+	"$LSMFS" scan -v0 s hard/ | cmp - <(printf '%s\0' "${hard_names[@]}" | LC_ALL=C sort -z | while IFS= read -rd '' name; do
+		printf '%d hard/%s\0%s\n' "$(printf %s "$name" | wc -c)" "$name" "$name"
+	done)
+}
+
+hard_names_are_removed()
+{
+	local name
+	for name in "${hard_names[@]}"; do
+		"$LSMFS" rm s "hard/$name"
+	done
+	[ -z "$("$LSMFS" ls s hard)" ]
+	"$LSMFS" rm -r s hard
+}
+
+hard_names_mounted()
+{
+	local name
+	mount_in_background s m
+	hard_names_are_reached
+	for name in "${hard_names[@]}"; do
+		[ "$(sha256sum <"m/hard/$name")" = "$(printf '%s' "$name" | sha256sum)" ]
+	done
+	(cd m && find hard -type f -print0 | LC_ALL=C sort -z) | cmp - <("$LSMFS" scan -0 s hard)
+	"$LSMFS" umount m
+}
+
+hard_names_mounted_and_removed()
+{
+	mount_in_background s m
+	hard_names_are_removed
+	"$LSMFS" umount m
+}
+
+# scanned ARGUMENT...: what a scan tells is on standard input
+scanned()
+{
+	diff <("$LSMFS" scan "$@") -
+}
+
+# In the order of the paths' bytes: "a-b" < "a.b" < "a/…" < "a0", whatever the locale.
+scans()
+{
+	local path
+	for path in scan/a/x scan/a/b/c scan/a-b scan/a.b scan/a0 scan/B scan/ä scan/aa/1 scan/aa/2; do
+		printf '%s' "$path" | "$LSMFS" put -p s "$path"
+	done
+	if [ "$1" = mounted ]; then
+		mount_in_background s m
+		mkdir m/scan/empty
+		ln -s target m/scan/link
+		mkfifo m/scan/pipe
+	fi
+	printf '%s\n' scan/B scan/a-b scan/a.b scan/a/b/c scan/a/x scan/a0 scan/aa/1 scan/aa/2 scan/link scan/pipe scan/ä >all
+	scanned s scan <all
+	scanned s scan/ <all
+	scanned s /scan/ <all
+	scanned s sc <all
+	"$LSMFS" scan s | grep ^scan/ | diff - all
+	printf '%s\n' scan/a/b/c scan/a/x | scanned s scan/a/
+	printf '%s\n' scan/a-b scan/a.b scan/a/b/c scan/a/x scan/a0 scan/aa/1 scan/aa/2 | scanned s scan/a
+	printf '%s\n' scan/aa/2 | scanned s scan/aa/2
+	printf '%s\n' scan/B scan/a-b | scanned -n 2 s scan
+	printf '%s\n' scan/a/b/ scan/a/b/c scan/a/x | scanned -d s scan/a/
+	printf '%s\n' scan/empty/ | scanned -d s scan/e
+	printf '%s\n' '8 scan/a-b' '6 scan/link' '0 scan/pipe' >sizes
+	"$LSMFS" scan -l s scan | grep -E ' scan/(a-b|link|pipe)$' | diff - sizes
+	printf '9 scan/aa/1\nscan/aa/1\n9 scan/aa/2\nscan/aa/2\n' | scanned -v s scan/aa
+	printf '6 scan/link\ntarget\n' | scanned -v s scan/l
+	for path in none none/none scan/none/ scan/a-b/ scan//a ./scan scan/../scan scan/a/../; do
+		scanned s "$path" </dev/null
+	done
+	"$LSMFS" scan -v s large | tail -c +15 | head -c 3000000 | cmp - blob
+	refused 'number' "$LSMFS" scan -n 0 s
+	refused 'number' "$LSMFS" scan -n x s
+	refused 'store' "$LSMFS" scan none
+	[ "$1" != mounted ] || "$LSMFS" umount m
 }
 
 sorted_as_ls_does()
@@ -230,8 +500,9 @@ one_owner()
 	local pid
 	pid=$(grep -oE '[0-9]+' <<<"$(pids_of "$work/s")" | head -n 1)
 	refused "$pid" "$LSMFS" mount s m2
-	refused "$pid" "$LSMFS" get s both
-	refused "$pid" "$LSMFS" ls s
+	refused "$pid" "$LSMFS" stat s
+	refused "$pid" "$LSMFS" backup s saved-not
+	[ ! -e saved-not ]
 	refused 'already|mounted' "$LSMFS" mount other m
 	[ ! -e other ] || [ -z "$(ls -A other)" ] || fail "a store was made for nothing"
 	[ "$(cat m/both)" = offline ] # the owner is unharmed
@@ -409,6 +680,18 @@ point "wrong commands" wrong_commands
 point "put, get, ls, stat, rm" round_trip
 point "dump" dumps
 point "offline and mounted agree" offline_and_mounted_agree
+point "verbs on a mounted store" through_the_mount
+point "an interrupted put on a mounted store" interrupted_put
+point "rights on a mounted store" rights_through_the_mount
+point "mounts that only have the store's name" false_mounts
+point "what is mounted within or above" mounts_within
+point "scan, mounted" scans mounted
+point "scan" scans unmounted
+point "hard names" hard_names_are_reached
+point "hard names, mounted" hard_names_mounted
+point "hard names removed" hard_names_are_removed
+point "hard names again, mounted" hard_names_mounted
+point "hard names removed, mounted" hard_names_mounted_and_removed
 point "ls sorts as ls(1) does" sorted_as_ls_does
 point "rm -r of . and .. is refused" dots_are_not_removed
 point "mount answers when it returns, umount when all is done" answers_when_it_returns
