@@ -341,7 +341,7 @@ static int run_turns(struct shared *s, const struct options *o)
 
 /* ---- main ---- */
 
-static void usage(void)
+__attribute__((noreturn)) static void usage(void)
 {
 	fprintf(stderr, "usage: data_paths turns|ranges|append|check DIR [-s SEED] [-t SECONDS] [-n COUNT] [-p COUNT] "
 			"[-m MODEL] [-u] [-k] [-d COUNT]\n");

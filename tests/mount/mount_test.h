@@ -83,5 +83,6 @@ int mt_run_priv(void);
 int mt_run_acl(void);
 int mt_run_notify(void);
 int mt_run_flags(void);
+int mt_run_paths(void);
 
 #endif
