@@ -37,8 +37,9 @@ turns_with_kill()
 	pid=$!
 	wait_for 1500 grep -q begin "$work/out" || fail "round $round, seed $((seed + round)): it does not begin"
 	sleep "0.$(printf %03d $((200 + RANDOM % 800)))"
-	mount_kill
+	daemon_kill
 	wait "$pid" || code=$?
+	detach "$mnt"
 	cat "$work/out"
 	[ "$code" = 3 ] || fail "round $round, seed $((seed + round)): exit code $code of a process whose mount died"
 	mount_start

@@ -127,15 +127,21 @@ mount_stop()
 	[ "$code" = 0 ] || fail "the daemon ended with code $code"
 }
 
-# The daemon dies in the middle of whatever it does; the dead mount is taken away.
+# The daemon dies in the middle of whatever it does; the dead mount stays, and its users see it dead.
+daemon_kill()
+{
+	kill -9 "$daemon" || fail "the daemon had ended by itself"
+	wait "$daemon" 2>/dev/null || true
+	daemon=
+}
+
+# The same, and the dead mount is taken away.
 mount_kill()
 {
 	if [ -n "$LSMFS_NATIVE" ]; then
 		return
 	fi
-	kill -9 "$daemon" || fail "the daemon had ended by itself"
-	wait "$daemon" 2>/dev/null || true
-	daemon=
+	daemon_kill
 	detach "$mnt"
 }
 
