@@ -60,13 +60,15 @@ detach()
 	fi
 }
 
-# Options with which the mount behaves as a native file system does, as far as the caller may ask for it.
+# Options with which the mount behaves as a native file system does, as far as the caller may ask for it. A test may set
+# $more_options.
+more_options=
 mount_options()
 {
 	if [ "$(id -u)" = 0 ]; then
-		echo allow_other,suid,dev
+		echo "allow_other,suid,dev${more_options:+,$more_options}"
 	else
-		echo rw
+		echo "rw${more_options:+,$more_options}"
 	fi
 }
 

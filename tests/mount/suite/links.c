@@ -353,6 +353,8 @@ void unlinked_open(void)
 
 /* ---- removed directories ---- */
 
+static int outside; /* a directory with a file and an empty directory */
+
 static void in_removed(const char *how)
 {
 	static const char *const makers[] = { "open_new",   "open_excl", "mkdir", "mkfifo",
@@ -368,8 +370,9 @@ static void in_removed(const char *how)
 		expect(-ENOENT, op_find(makers[i])->run("new"), "%s in a directory %s", makers[i], how);
 	for (size_t i = 0; i < N(finders); i++)
 		expect(-ENOENT, op_find(finders[i])->run("none"), "%s in a directory %s", finders[i], how);
-	expect(-ENOENT, done(link("/dev/null", "new")) == -EXDEV ? -ENOENT : done(link("/dev/null", "new")),
-	       "link into a directory %s", how);
+	expect(-ENOENT, done(linkat(outside, "file", AT_FDCWD, "new", 0)), "link into a directory %s", how);
+	expect(-ENOENT, done(renameat(outside, "file", AT_FDCWD, "new")), "rename into a directory %s", how);
+	expect(-ENOENT, done(renameat(outside, "dir", AT_FDCWD, "new")), "rename of a directory into one %s", how);
 	expect(-ENOENT, done(rename("none", "new")), "rename in a directory %s", how);
 	expect(0, done(stat(".", &st)), "stat . in a directory %s", how);
 	expect_equal(0, (long long)st.st_nlink, "links of a directory %s", how);
@@ -392,6 +395,9 @@ void removed_dirs(void)
 	char buf[4096];
 	struct stat st;
 
+	outside = here;
+	make_file("file", "x");
+	must(mkdir("dir", 0755));
 	must(mkdir("d", 0755));
 	must(chdir("d"));
 	must(rmdir("../d"));
