@@ -88,6 +88,8 @@ static void list(fuse_req_t req, fuse_ino_t node, size_t size, off_t offset, boo
 		r = volume_readdir(listing.session->volume, ino_of_node(node), (uint64_t)offset, plus,
 				   plus ? add_entry_plus : add_entry, &listing);
 	}
+	if (!r && !transport_request()->no_atime)
+		volume_accessed(listing.session->volume, ino_of_node(node));
 	if (!r)
 		r = listing.error;
 	/* What is in the buffer is good: the error comes with the next request. */

@@ -37,6 +37,8 @@ void op_open(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
 void op_read(fuse_req_t req, fuse_ino_t node, size_t size, off_t offset, struct fuse_file_info *fi)
 {
 	char *buf = scratch_buffer(size ? size : 1);
+	struct volume *volume = session_of(req)->volume;
+	vol_ino ino = ino_of_node(node);
 	size_t got = 0;
 	int r;
 
@@ -44,7 +46,9 @@ void op_read(fuse_req_t req, fuse_ino_t node, size_t size, off_t offset, struct 
 	if (!buf)
 		r = -ENOMEM;
 	else
-		r = volume_read(session_of(req)->volume, ino_of_node(node), (uint64_t)offset, buf, size, &got);
+		r = volume_read(volume, ino, (uint64_t)offset, buf, size, &got);
+	if (!r && !transport_request()->no_atime)
+		volume_accessed(volume, ino);
 	if (r < 0)
 		fuse_reply_err(req, -r);
 	else
@@ -102,6 +106,9 @@ void op_copy_file_range(fuse_req_t req, fuse_ino_t node_in, off_t offset_in, str
 	if (!r && got)
 		r = volume_write(session->volume, ino_of_node(node_out), (uint64_t)offset_out, buf, got,
 				 write_flags(session, fi_out) | (fuse_req_ctx(req)->uid ? VOL_WRITE_KILL_PRIV : 0));
+	/* Of a READ the kernel knows that it may have moved the time of access, of this it doesn't. */
+	if (!r && volume_accessed(session->volume, ino_of_node(node_in)))
+		fuse_lowlevel_notify_inval_inode(session->fuse, node_in, -1, 0);
 	if (r < 0)
 		fuse_reply_err(req, -r);
 	else

@@ -159,8 +159,11 @@ void op_link(fuse_req_t req, fuse_ino_t node, fuse_ino_t parent, const char *nam
 void op_readlink(fuse_req_t req, fuse_ino_t node)
 {
 	char target[VOL_SYMLINK_MAX + 1];
-	int r = volume_readlink(session_of(req)->volume, ino_of_node(node), target);
+	struct volume *volume = session_of(req)->volume;
+	int r = volume_readlink(volume, ino_of_node(node), target);
 
+	if (!r)
+		volume_accessed(volume, ino_of_node(node));
 	if (r < 0)
 		fuse_reply_err(req, -r);
 	else

@@ -4,6 +4,7 @@
 #include "fs/session/protocol.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -50,6 +51,13 @@ static void note_setattr(struct fuse_in_header *in)
 	current.empty = !(arg->valid & ~no_change);
 }
 
+static void note_read(struct fuse_in_header *in)
+{
+	const struct fuse_read_in *arg = body_of(in, sizeof(*arg));
+
+	current.no_atime = arg && arg->flags & O_NOATIME;
+}
+
 static void note_write(struct fuse_in_header *in)
 {
 	const struct fuse_write_in *arg = body_of(in, sizeof(*arg));
@@ -90,6 +98,11 @@ static size_t take(struct session *session, struct fuse_in_header *in)
 		break;
 	case FUSE_SETATTR:
 		note_setattr(in);
+		break;
+	case FUSE_READ:
+	case FUSE_READDIR:
+	case FUSE_READDIRPLUS:
+		note_read(in);
 		break;
 	case FUSE_WRITE:
 		note_write(in);

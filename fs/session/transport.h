@@ -23,6 +23,7 @@ struct request {
 	 * nothing here: that is a SETATTR of its own.) */
 	bool kill_suidgid;
 	bool empty;              /* SETATTR: nothing is to be set */
+	bool no_atime;           /* READ, READDIR, READDIRPLUS: of a file that was opened with O_NOATIME */
 	uint32_t setxattr_flags; /* FUSE_SETXATTR_… of linux/fuse.h; 0 where the kernel doesn't tell */
 };
 

@@ -8,7 +8,8 @@
 
 #include <argp.h>
 
-struct volume;
+#include "fs/volume/volume.h"
+
 struct lsm_db;
 
 /* The name that messages begin with: "lsmfs", or "mount.lsmfs" as mount(8)'s helper. */
@@ -61,6 +62,8 @@ char *store_lock_path(const char *store);
 struct store_open_options {
 	bool create; /* make the store if only its last component is missing */
 	bool read_only;
+	enum vol_atime atime;  /* whether reading moves times of access … */
+	bool no_dir_atime;     /* … but not of directories */
 	uint64_t memory_bytes; /* 0: default */
 	void (*log)(void *ctx, const char *line);
 	bool *ret_created; /* may be NULL */
@@ -72,7 +75,6 @@ struct store_open_options {
 int store_open(const char *path, const struct store_open_options *options, struct volume **ret);
 /* Closes it; `r` is the result until now, and the result is `r` or, if that is 0, the one of closing. */
 int store_close(struct volume *volume, const char *path, int r);
-
 
 /* Opens the engine of the store alone, for what concerns its files and not the volume. 0 or a negative LSM_* code, of which
  * the reason has been complained. End with lsm_close(). */

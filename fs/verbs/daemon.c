@@ -163,6 +163,8 @@ static int serve(struct daemon *daemon)
 	const struct store_open_options options = {
 		.create = true,
 		.read_only = request->options.read_only,
+		.atime = request->options.atime,
+		.no_dir_atime = request->options.nodiratime,
 		.memory_bytes = request->options.memory_bytes,
 		.log = daemon->ready_fd < 0 ? log_in_foreground : log_in_background,
 		.ret_created = &daemon->created,

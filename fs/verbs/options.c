@@ -16,6 +16,7 @@ enum action {
 	SET,    /* the bool at `offset` becomes true */
 	CLEAR,  /* … false */
 	MEMORY, /* takes a size */
+	ATIME,  /* the enum vol_atime in `offset` */
 	SYNC,
 	ASYNC,
 	IGNORE, /* for mount(8) and fstab, or without a meaning here */
@@ -26,7 +27,7 @@ struct mount_option {
 	const char *name;
 	const char *value; /* what follows the '=' in the help; NULL: there is none */
 	enum action action;
-	size_t offset;
+	size_t offset;    /* of the bool, or a value */
 	const char *help; /* NULL: shown in one line with its like */
 };
 
@@ -50,14 +51,14 @@ static const struct mount_option options_table[] = {
 	{ "dev", NULL, CLEAR, FLAG(nodev), "device files work (only root may ask for it)" },
 	{ "noexec", NULL, SET, FLAG(noexec), "no program can be started from the mount" },
 	{ "exec", NULL, CLEAR, FLAG(noexec), "programs can be started (default)" },
-	{ "noatime", NULL, SET, FLAG(noatime), "accepted; reading never changes access times" },
-	{ "nodiratime", NULL, SET, FLAG(nodiratime), NULL },
-	{ "atime", NULL, CLEAR, FLAG(noatime), NULL },
+	{ "relatime", NULL, ATIME, VOL_ATIME_RELATIVE, "reading sets access times that lag behind (default)" },
+	{ "strictatime", NULL, ATIME, VOL_ATIME_STRICT, "reading always sets the access time" },
+	{ "noatime", NULL, ATIME, VOL_ATIME_NONE, "reading never changes access times" },
+	{ "nodiratime", NULL, SET, FLAG(nodiratime), "listing never changes access times of directories" },
+	{ "atime", NULL, ATIME, VOL_ATIME_RELATIVE, NULL },
 	{ "diratime", NULL, CLEAR, FLAG(nodiratime), NULL },
-	{ "relatime", NULL, IGNORE, 0, NULL },
-	{ "norelatime", NULL, IGNORE, 0, NULL },
-	{ "strictatime", NULL, IGNORE, 0, NULL },
-	{ "nostrictatime", NULL, IGNORE, 0, NULL },
+	{ "norelatime", NULL, ATIME, VOL_ATIME_RELATIVE, NULL },
+	{ "nostrictatime", NULL, ATIME, VOL_ATIME_RELATIVE, NULL },
 	{ "lazytime", NULL, IGNORE, 0, NULL },
 	{ "nolazytime", NULL, IGNORE, 0, NULL },
 	{ "defaults", NULL, IGNORE, 0, NULL },
@@ -87,7 +88,9 @@ static const struct mount_option options_table[] = {
 
 void mount_options_init(struct mount_options *options, bool as_root)
 {
-	*options = (struct mount_options){ .allow_other = as_root, .nosuid = !as_root, .nodev = !as_root };
+	*options = (struct mount_options){
+		.allow_other = as_root, .nosuid = !as_root, .nodev = !as_root, .atime = VOL_ATIME_RELATIVE
+	};
 }
 
 static bool set_memory(struct mount_options *options, const char *text)
@@ -115,6 +118,9 @@ static bool apply(struct mount_options *options, const struct mount_option *opti
 	case SET:
 	case CLEAR:
 		*flag = option->action == SET;
+		break;
+	case ATIME:
+		options->atime = (enum vol_atime)option->offset;
 		break;
 	case MEMORY:
 		return set_memory(options, strchr(word, '=') + 1);
@@ -213,8 +219,7 @@ char *mount_options_for_fuse(const struct mount_options *options, const char *st
 		{ !as_root && !options->nosuid, "suid" },
 		{ !as_root && !options->nodev, "dev" },
 		{ options->noexec, "noexec" },
-		{ options->noatime, "noatime" },
-		{ options->nodiratime, "nodiratime" },
+		{ options->atime == VOL_ATIME_NONE, "noatime" },
 		/* libfuse has it that they exclude each other; the narrower one was asked for. */
 		{ options->allow_root, "allow_root" },
 		{ options->allow_other && !options->allow_root, "allow_other" },

@@ -8,6 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "fs/volume/volume.h"
+
 struct mount_options {
 	uint64_t memory_bytes; /* 0: default */
 	bool read_only;
@@ -15,7 +17,8 @@ struct mount_options {
 	bool nonempty;
 	bool no_acl;
 	bool allow_other, allow_root;
-	bool nosuid, nodev, noexec, noatime, nodiratime;
+	bool nosuid, nodev, noexec, nodiratime;
+	enum vol_atime atime;
 };
 
 /* How the defaults of the root user, whose mounts serve everybody, differ from those of others. */

@@ -181,6 +181,8 @@ int store_open(const char *path, const struct store_open_options *options, struc
 	const struct volume_options volume_options = {
 		.create = rows_options.create,
 		.read_only = options->read_only,
+		.atime = options->atime,
+		.no_dir_atime = options->no_dir_atime,
 		.root_uid = geteuid(),
 		.root_gid = getegid(),
 	};

@@ -79,6 +79,8 @@ int volume_setattr(struct volume *v, vol_ino ino, const struct vol_attr *attr, u
 		r = node_drop_caps(&c, &node);
 	if (r < 0)
 		goto out;
+	if (which & (VOL_SET_ATIME | VOL_SET_ATIME_NOW))
+		atime_forget(v, ino);
 	set_owner_and_mode(&node, attr, which);
 	set_times(&node.i, &c, attr, which);
 	if (which & VOL_SET_MODE)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "fs/volume/internal.h"
 
-int node_load(struct volume *v, vol_ino ino, struct node *ret)
+int node_load_stored(struct volume *v, vol_ino ino, struct node *ret)
 {
 	struct node node = { .ino = ino };
 	struct schema_key key;
@@ -21,6 +21,15 @@ int node_load(struct volume *v, vol_ino ino, struct node *ret)
 	node.v = v;
 	*ret = node;
 	return 0;
+}
+
+int node_load(struct volume *v, vol_ino ino, struct node *ret)
+{
+	int r = node_load_stored(v, ino, ret);
+
+	if (r == 0)
+		atime_merge(v, ino, &ret->i);
+	return r;
 }
 
 int node_load_dir(struct volume *v, vol_ino ino, struct node *ret)

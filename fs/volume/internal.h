@@ -11,6 +11,7 @@
  *	2. volume.stripes[]     the inodes that an operation changes, or whose extents it reads; ascending, each once
  *	3. volume.part_lock     part_next, part_limit; one row is committed under it
  *	   volume.super_lock    super.features_incompat; likewise
+ *	4. those of atime.c     leaves
  *
  * What a single row answers (lookup, getattr, readlink, an inlined file's content) is read without a lock: a row is
  * whole at any moment. Who changes a row has its inode's stripe exclusively; a bucket belongs to its directory's inode.
@@ -42,6 +43,7 @@ struct volume {
 	uint64_t part_next;  /* under part_lock: the next part to give out */
 	uint64_t part_limit; /* under part_lock: parts below it are reserved in the store */
 	pthread_rwlock_t stripes[STRIPES];
+	struct atimes *atimes; /* NULL: reading changes no time */
 };
 
 /* ---- volume.c ---- */
@@ -106,6 +108,8 @@ struct node {
 
 /* Loads an inode: -ENOENT when it doesn't exist. End a loaded or zeroed node with node_done(). */
 int node_load(struct volume *v, vol_ino ino, struct node *ret);
+/* The same without the time of access that is not in the row yet. */
+int node_load_stored(struct volume *v, vol_ino ino, struct node *ret);
 /* -ENOTDIR for anything else than a directory; -ENOENT for a removed one. */
 int node_load_dir(struct volume *v, vol_ino ino, struct node *ret);
 /* -EISDIR for a directory, -EINVAL for others that are no regular file. */
@@ -131,6 +135,16 @@ int node_drop_caps(struct change *c, struct node *node);
 void node_freed(struct node *node, uint64_t bytes);
 /* Takes a link away: the last one (of a directory: any) makes an orphan. Puts the inode. */
 int node_unlink(struct change *c, struct node *node, struct vol_gone *ret_gone);
+
+/* ---- atime.c ---- */
+
+/* A thread that ends with the second call, which stores what is to be stored. */
+int atimes_start(struct volume *v, enum vol_atime mode, bool not_of_dirs);
+void atimes_stop(struct volume *v);
+/* The time of access may be newer than the row. */
+void atime_merge(struct volume *v, vol_ino ino, struct schema_inode *inode);
+/* It is about to be set. With the inode locked. */
+void atime_forget(struct volume *v, vol_ino ino);
 
 /* ---- flags.c: what the flags of chattr(1) forbid: 0 or -EPERM ---- */
 

@@ -98,8 +98,10 @@ static int decode_attr(struct listing *l, unsigned i)
 	int r;
 
 	r = schema_inode_decode(l->values[i].data, l->values[i].size, &inode);
-	if (r == 0)
+	if (r == 0) {
+		atime_merge(l->v, g->ino, &inode);
 		inode_attr(g->ino, &inode, &g->attr);
+	}
 	l->v->rows->ops->value_release(l->v->rows, &l->values[i]);
 	return r;
 }

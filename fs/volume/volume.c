@@ -208,6 +208,8 @@ int volume_open(struct rows *rows, const struct volume_options *options, struct 
 		return -ENOMEM;
 	}
 	r = volume_load(v, options);
+	if (r == 0)
+		r = atimes_start(v, options->atime, options->no_dir_atime);
 	if (r < 0) {
 		(void)rows->ops->close(rows);
 		volume_free(v);
@@ -223,6 +225,7 @@ int volume_close(struct volume *v)
 
 	if (!v)
 		return 0;
+	atimes_stop(v);
 	if (!v->read_only)
 		r = v->rows->ops->sync(v->rows);
 	closed = v->rows->ops->close(v->rows);

@@ -67,9 +67,14 @@ struct vol_cred {
 #define VOL_SET_KILL_PRIV (1u << 9)  /* set-uid falls, and set-gid where the group may execute; not of directories */
 #define VOL_SET_KILL_SGID (1u << 10) /* with it: set-gid falls in any case */
 
+/* Whether reading moves the time of access: never; when it is not newer than the other times, or a day old; always. */
+enum vol_atime { VOL_ATIME_NONE, VOL_ATIME_RELATIVE, VOL_ATIME_STRICT };
+
 struct volume_options {
 	bool create; /* make the root and the superblock when the store holds no volume */
 	bool read_only;
+	enum vol_atime atime; /* not for a volume that is open for reading only */
+	bool no_dir_atime;    /* not of directories */
 	uint32_t root_mode, root_uid, root_gid; /* of a new root directory; mode 0 means 0755 */
 };
 
@@ -127,6 +132,10 @@ int volume_reclaim(struct volume *v, vol_ino ino);
 
 /* Copies up to `size` bytes from `offset`; holes read as zeros; short only at the end of the file. */
 int volume_read(struct volume *v, vol_ino ino, uint64_t offset, void *buf, size_t size, size_t *ret_size);
+/* Somebody has read content, entries or the target: moves the time of access as the volume's options have it. It is seen
+ * at once, and stored within half a minute; a crash may lose it. Never waits for the disk, never
+ * fails. Returns whether it moved. */
+bool volume_accessed(struct volume *v, vol_ino ino);
 /* volume_write: flags */
 #define VOL_WRITE_APPEND (1u << 0)    /* at the end of the file, whatever `offset` says */
 #define VOL_WRITE_SYNC (1u << 1)      /* durable on return */

@@ -84,5 +84,6 @@ int mt_run_acl(void);
 int mt_run_notify(void);
 int mt_run_flags(void);
 int mt_run_paths(void);
+int mt_run_atime(void);
 
 #endif
