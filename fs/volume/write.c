@@ -9,7 +9,8 @@
  *  - inside existing data a write is widened to whole pages, so no stretch falls into pieces smaller than a page;
  *  - an append makes a row of its own; once the appends have completed a granule (256 bytes, a page, 64 KiB) that lies
  *    in FOLD_ROWS_MIN rows or more, these become one. Each byte is so written at most four times, and only if it came
- *    in tiny pieces; appends of a quarter of 64 KiB and more are never folded.
+ *    in tiny pieces; appends of a quarter of 64 KiB and more are never folded;
+ *  - writes that fill a hole, in any order, do the same with 64 KiB when the last of them is there.
  */
 #define FOLD_ROWS_MIN 4
 static const uint64_t granules[] = { 65536, PAGE_BYTES, 256 }; /* descending, dividing each other */
@@ -132,6 +133,50 @@ static int widen_to_granule(struct write *w, struct rows_iter *it)
 	return 0;
 }
 
+/* Whether [begin, end) is in extents wherever this write isn't, and in so many that they are worth folding. */
+static int is_filled(struct write *w, struct rows_iter *it, uint64_t begin, uint64_t end)
+{
+	unsigned count = 0;
+	uint64_t at = begin;
+	struct extent e;
+	int r;
+
+	for (r = extent_first(w->c->v, it, w->node->ino, begin, &e); r == 1 && at < end;
+	     r = extent_next(w->c->v, it, &e)) {
+		if (at == w->offset)
+			at = w->end;
+		if (e.offset > at)
+			return 0;
+		at = e.offset + e.size;
+		count++;
+	}
+	if (r < 0)
+		return r;
+	return (at >= end || (at == w->offset && w->end >= end)) && count >= FOLD_ROWS_MIN - 1;
+}
+
+/* The write fills a hole: 64 KiB that are complete by it become one. */
+static int widen_to_filled(struct write *w, struct rows_iter *it)
+{
+	uint64_t granule = granules[0], start = granule_start(w, granule), end = start + granule;
+	int r;
+
+	if (w->end > end || w->end - w->offset > granule / FOLD_ROWS_MIN || w->node->i.file.size < end)
+		return 0;
+	r = any_data(w, it, w->offset, w->end);
+	if (r != 0)
+		return r < 0 ? r : 0;
+	/* mostly it is not the last one: the ends tell at once */
+	r = w->end == end ? 1 : any_data(w, it, end - 1, end);
+	if (r == 1)
+		r = is_filled(w, it, start, end);
+	if (r == 1) {
+		w->begin = start;
+		w->stop = end;
+	}
+	return r < 0 ? r : 0;
+}
+
 /* Replaces what is in the widened range; what the caller doesn't write of it is read first. */
 static int replace_range(struct write *w, struct rows_iter *it)
 {
@@ -165,7 +210,7 @@ static int write_extents(struct write *w)
 {
 	bool append = w->offset >= w->node->i.file.size;
 	struct rows_iter *it = NULL;
-	uint64_t open_end;
+	uint64_t open_end, granule_end;
 	int r;
 
 	w->begin = w->offset;
@@ -174,10 +219,15 @@ static int write_extents(struct write *w)
 	if (append && !may_fold(w))
 		return put_range(w, w->data); /* nothing is there: no extent lies at or behind the size */
 	open_end = (w->end | (PAGE_BYTES - 1)) + 1;
+	granule_end = (w->offset | (granules[0] - 1)) + 1;
+	if (open_end < granule_end)
+		open_end = granule_end;
 	r = extents_open(w->c->v, w->node->ino, w->offset, open_end, &it);
 	if (r < 0)
 		return r;
 	r = append ? widen_to_granule(w, it) : widen_to_pages(w, it);
+	if (r == 0 && !append)
+		r = widen_to_filled(w, it);
 	if (r == 0)
 		r = replace_range(w, it);
 	w->c->v->rows->ops->iter_free(it);

@@ -61,10 +61,10 @@ static const struct {
 	unsigned weight;
 	void (*run)(struct model *m);
 } ops[] = {
-	{ 120, op_create },     { 60, op_remove },    { 90, op_rename }, { 30, op_link },       { 10, op_tmpfile },
-	{ 30, op_reclaim },     { 30, op_lookup },    { 200, op_write }, { 5, op_append_many }, { 60, op_read },
-	{ 30, op_truncate },    { 40, op_fallocate }, { 30, op_seek },   { 40, op_setattr },    { 25, op_setxattr },
-	{ 10, op_removexattr }, { 2, check_all },     { 1, op_reopen },
+	{ 120, op_create },  { 60, op_remove },      { 90, op_rename },    { 30, op_link },       { 10, op_tmpfile },
+	{ 30, op_reclaim },  { 30, op_lookup },      { 200, op_write },    { 5, op_append_many }, { 5, op_fill_hole },
+	{ 60, op_read },     { 30, op_truncate },    { 40, op_fallocate }, { 30, op_seek },       { 40, op_setattr },
+	{ 25, op_setxattr }, { 10, op_removexattr }, { 2, check_all },     { 1, op_reopen },
 };
 
 static void run_one(struct model *m)

@@ -92,6 +92,26 @@ void op_append_many(struct model *m)
 	check_node(m, &m->nodes[at]);
 }
 
+/* A hole that is filled by pieces in any order. */
+void op_fill_hole(struct model *m)
+{
+	int at = node_pick(m, want_file);
+	unsigned pieces = 4u << rng_below(&m->rng, 4), step = 1 + 2 * (unsigned)rng_below(&m->rng, pieces / 2);
+	uint64_t begin = rng_below(&m->rng, FILE_MAX / 65536) * 65536;
+	size_t piece = 65536 / pieces;
+	struct model_node *n;
+
+	if (at == NONE)
+		return;
+	n = &m->nodes[at];
+	expect(m, "punch", volume_fallocate(m->v, n->ino, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, begin, 65536), 0);
+	if (begin < n->size)
+		memset(n->data + begin, 0, n->size - begin < 65536 ? n->size - begin : 65536);
+	for (unsigned i = 0; i < pieces; i++)
+		file_write(m, n, begin + i * step % pieces * piece, piece - rng_one_in(&m->rng, 50), 0);
+	check_node(m, n);
+}
+
 void op_read(struct model *m)
 {
 	int at = node_pick(m, want_file);

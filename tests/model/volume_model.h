@@ -96,6 +96,7 @@ void op_lookup(struct model *m);
 
 void op_write(struct model *m);
 void op_append_many(struct model *m);
+void op_fill_hole(struct model *m);
 void op_read(struct model *m);
 void op_truncate(struct model *m);
 void op_fallocate(struct model *m);

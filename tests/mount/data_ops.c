@@ -13,6 +13,7 @@
 
 #define CHECK_ALL_EVERY 24
 #define OLD_MTIME 1000
+#define GRANULE ((size_t)65536) /* what a file system may put together */
 
 /* Operations return whether they changed the content, so that the mtime must have moved. */
 
@@ -119,6 +120,25 @@ static bool op_fallocate(struct worker *x, unsigned file)
 		end = other;
 	do_fallocate(x, file, mode, p.offset, end - p.offset);
 	return mode & FALLOC_FL_PUNCH_HOLE && p.offset < before;
+}
+
+/* 64 KiB of a hole, by pieces in any order. */
+static bool op_fill_hole(struct worker *x, unsigned file)
+{
+	unsigned count = 4u << rng_below(x->rng, 3), step = 1 + 2 * (unsigned)rng_below(x->rng, count / 2);
+	uint64_t offset = some_offset(x, &x->s->files[file]) / GRANULE * GRANULE;
+	struct span p;
+
+	if (!x->s->can.punch || !window_of(&x->s->files[file], offset))
+		return false;
+	p = span_at(x, file, offset, GRANULE);
+	if (p.n < GRANULE)
+		return false;
+	do_fallocate(x, file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, p.offset, p.n);
+	for (unsigned i = 0; i < count; i++)
+		write_somehow(x, span_at(x, file, p.offset + i * step % count * (GRANULE / count), GRANULE / count));
+	read_somehow(x, &p);
+	return false;
 }
 
 void zero_somehow(struct worker *x, const struct span *p)
@@ -442,9 +462,9 @@ static const struct {
 	bool (*run)(struct worker *x, unsigned file);
 	unsigned weight;
 } ops[] = {
-	{ op_write, 36 }, { op_append, 8 },         { op_read, 6 },    { op_truncate, 9 }, { op_fallocate, 12 },
-	{ op_remove, 1 }, { op_copy, 5 },           { op_private, 2 }, { op_sync, 5 },     { op_cache, 6 },
-	{ op_seek, 2 },   { op_behind_the_end, 3 }, { op_names, 3 },   { op_reopen, 2 },
+	{ op_write, 36 },     { op_fill_hole, 2 }, { op_append, 8 },         { op_read, 6 },    { op_truncate, 9 },
+	{ op_fallocate, 12 }, { op_remove, 1 },    { op_copy, 5 },           { op_private, 2 }, { op_sync, 5 },
+	{ op_cache, 6 },      { op_seek, 2 },      { op_behind_the_end, 3 }, { op_names, 3 },   { op_reopen, 2 },
 };
 
 /* The first window shrinks and grows, so that small files are had, too. */

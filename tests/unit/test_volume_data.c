@@ -47,6 +47,11 @@ static int resize(struct fixture *f, vol_ino ino, uint64_t size)
 	return volume_setattr(f->v, ino, &attr, VOL_SET_SIZE, &attr);
 }
 
+static int falloc(struct fixture *f, vol_ino ino, int mode, uint64_t offset, uint64_t length)
+{
+	return volume_fallocate(f->v, ino, mode, offset, length);
+}
+
 static void test_small(void **state)
 {
 	struct fixture *f = *state;
@@ -251,6 +256,61 @@ static void test_folding_leaves_holes(void **state)
 	assert_int_equal(offset, begin);
 }
 
+/* 1 MiB of a hole by pages in the order of `step`: a row for 64 KiB is left, and each byte is written twice at most. */
+static void fill_hole(struct fixture *f, const char *name, unsigned step)
+{
+	vol_ino file = make_file(f, VOL_ROOT, name);
+	uint64_t put_bytes = rows_mem_put_bytes(f->rows);
+	uint8_t *data = pattern(MIB);
+
+	assert_int_equal(resize(f, file, 3 * MIB), 0);
+	for (unsigned i = 0; i < 256; i++) {
+		unsigned at = i * step % 256 * 4096;
+
+		put(f, file, MIB + at, data + at, 4096);
+	}
+	assert_int_equal(extent_count(f, file), 16);
+	assert_true(rows_mem_put_bytes(f->rows) - put_bytes < 2 * MIB + 256 * 100);
+	expect_bytes(f, file, MIB, data, MIB);
+	expect_zeros(f, file, MIB - 5000, 5000);
+	expect_zeros(f, file, 2 * MIB, 5000);
+	assert_int_equal(attr_of(f, file).allocated_bytes, MIB);
+	free(data);
+}
+
+static void test_filled_holes(void **state)
+{
+	struct fixture *f = *state;
+	vol_ino file = make_file(f, VOL_ROOT, "gap");
+	uint8_t page[4096] = { 1 }, *data = pattern(65536);
+
+	fill_hole(f, "in order", 1);
+	fill_hole(f, "backwards", 255);
+	fill_hole(f, "anyhow", 77);
+	/* one page is missing: nothing is folded, and the hole remains */
+	assert_int_equal(resize(f, file, 2 * MIB), 0);
+	for (unsigned i = 0; i < 16; i++) {
+		if (i != 7)
+			put(f, file, i * 4096, page, sizeof(page));
+	}
+	assert_int_equal(extent_count(f, file), 15);
+	put(f, file, 7 * 4096 + 100, page, 3); /* not all of it: still none */
+	assert_int_equal(extent_count(f, file), 16);
+	expect_zeros(f, file, 7 * 4096, 100);
+	assert_int_equal(attr_of(f, file).allocated_bytes, 15 * 4096 + 3);
+	/* what goes on behind the 64 KiB, and before them, is kept */
+	assert_int_equal(falloc(f, file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 2 * MIB), 0);
+	put(f, file, 32768, data, 65536);
+	for (unsigned i = 0; i < 7; i++)
+		put(f, file, 98304 + i * 4096, page, sizeof(page));
+	put(f, file, 126976, data + 9, 8192);
+	assert_int_equal(attr_of(f, file).allocated_bytes, 65536 + 7 * 4096 + 8192);
+	expect_bytes(f, file, 32768, data, 65536);
+	expect_bytes(f, file, 98304, page, sizeof(page));
+	expect_bytes(f, file, 126976, data + 9, 8192);
+	free(data);
+}
+
 /* Appends of any size leave about a row for 64 KiB, and write each byte a few times at most (inodes apart). */
 static void test_appends(void **state)
 {
@@ -328,11 +388,6 @@ static void test_truncate(void **state)
 	assert_int_equal(extent_count(f, small), 0);
 	expect_bytes(f, small, 0, "he\0x\0", 5);
 	free(data);
-}
-
-static int falloc(struct fixture *f, vol_ino ino, int mode, uint64_t offset, uint64_t length)
-{
-	return volume_fallocate(f->v, ino, mode, offset, length);
 }
 
 static void test_fallocate(void **state)
@@ -467,6 +522,7 @@ int main(void)
 		volume_test(test_appends),
 		volume_test(test_folded_rows_are_aligned),
 		volume_test(test_folding_leaves_holes),
+		volume_test(test_filled_holes),
 		volume_test(test_sparse),
 		volume_test(test_truncate),
 		volume_test(test_fallocate),
