@@ -753,6 +753,29 @@ static void shared_and_private(void)
 	wanted_size = 20000;
 }
 
+/* A call whose buffer is the file itself, mapped: its pages come while the call is at work. */
+static void mapped_buffers(void)
+{
+	int fd = new_file();
+	char *map;
+
+	put_bytes(fd, 0, 40000, 1);
+	must(fsync(fd));
+	(void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+	map = map_file(fd, 40000, MAP_SHARED);
+	expect(8192, rc(pwrite(fd, map + 20000, 8192, 0)), "write from a mapping of the same file");
+	memmove(wanted, wanted + 20000, 8192);
+	expect(4096, rc(pwrite(fd, map + 4096, 4096, 4096)), "write of a page onto itself from its mapping");
+	expect(5000, rc(pread(fd, map + 30000, 5000, 100)), "read into a mapping of the same file");
+	memmove(wanted + 30000, wanted + 100, 5000);
+	expect(4096, rc(pread(fd, map + 8192, 4096, 8192)), "read of a page into its own mapping");
+	expect_true(memcmp(map, wanted, 40000) == 0, "bytes of the mapping then");
+	must(msync(map, 40000, MS_SYNC));
+	must(munmap(map, 40000));
+	check_bytes(fd, "calls whose buffers are the file");
+	must(close(fd));
+}
+
 static void holes_by_mapping(void)
 {
 	int fd = new_file();
@@ -796,5 +819,6 @@ void content_maps(void)
 	behind_the_end();
 	behind_a_hole();
 	shared_and_private();
+	mapped_buffers();
 	holes_by_mapping();
 }

@@ -74,6 +74,59 @@ static bool keep_entry(void *ctx, const struct dirent64 *e)
 	return true;
 }
 
+/* The whole list first, and what the entries are only afterwards: the kernel asks for a list with attributes or without
+ * them as it sees what is done with the entries. */
+struct kept {
+	unsigned n;
+	struct {
+		char name[32];
+		ino_t ino;
+		unsigned char type;
+	} entries[600];
+};
+
+static bool store_entry(void *ctx, const struct dirent64 *e)
+{
+	struct kept *kept = ctx;
+
+	must(kept->n < N(kept->entries) ? 0 : -1);
+	snprintf(kept->entries[kept->n].name, sizeof(kept->entries[0].name), "%.31s", e->d_name);
+	kept->entries[kept->n].ino = e->d_ino;
+	kept->entries[kept->n++].type = e->d_type;
+	return true;
+}
+
+static void told_without_a_look(size_t buffer)
+{
+	static struct kept kept;
+	unsigned wrong_types = 0, wrong_numbers = 0;
+	char path[64];
+	int fd;
+
+	must(mkdir("mixed", 0755));
+	for (int i = 0; i < 400; i++) {
+		enum thing thing = (enum thing)(i % (DEV_ + 1));
+
+		snprintf(path, sizeof(path), "mixed/%s%d", thing_names[thing], i);
+		make(thing, path, NULL);
+	}
+	kept.n = 0;
+	fd = (int)must(open("mixed", O_RDONLY | O_DIRECTORY));
+	expect(402, list(fd, buffer, store_entry, &kept), "entries of all types, buffer %zu", buffer);
+	must(close(fd));
+	for (unsigned i = 0; i < kept.n; i++) {
+		struct stat st;
+
+		snprintf(path, sizeof(path), "mixed/%s", kept.entries[i].name);
+		st = look(path);
+		wrong_types += IFTODT(st.st_mode) != kept.entries[i].type;
+		wrong_numbers += st.st_ino != kept.entries[i].ino;
+	}
+	expect_equal(0, wrong_types, "wrong types in a list that was read as a whole, buffer %zu", buffer);
+	expect_equal(0, wrong_numbers, "wrong inode numbers in a list that was read as a whole, buffer %zu", buffer);
+	wipe("mixed");
+}
+
 static void told(void)
 {
 	must(mkdir("all", 0755));
@@ -276,6 +329,9 @@ static void too_small(void)
 void listing(void)
 {
 	told();
+	told_without_a_look(512);
+	told_without_a_look(4096);
+	told_without_a_look(65536);
 	positions();
 	too_small();
 }

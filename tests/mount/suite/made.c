@@ -77,7 +77,7 @@ static mode_t mode_made(int user, enum way way, mode_t mode, mode_t mask, const 
 		return S_IFLNK | 0777;
 	if (way == BIND)
 		return S_IFSOCK | (0777 & ~mask);
-	mode = (mode & ways[way].bits) & ~mask;
+	mode &= ways[way].bits;
 	if (dir->mode & S_ISGID) {
 		if (way == MKDIR)
 			mode |= S_ISGID;
@@ -86,7 +86,7 @@ static mode_t mode_made(int user, enum way way, mode_t mode, mode_t mask, const 
 			 !in_group(user, dir->gid))
 			mode &= ~(mode_t)S_ISGID;
 	}
-	return ways[way].type | mode;
+	return ways[way].type | (mode & ~mask);
 }
 
 static void one_made(int user, enum way way, mode_t mode, mode_t mask, const struct perm *dir)

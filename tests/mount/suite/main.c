@@ -63,6 +63,7 @@ static const struct group {
 	{ "read_only", read_only, IN_PLACE },
 	{ "large_files", large_files, BY_NAME },
 	{ "large_xattrs", large_xattrs, BY_NAME },
+	{ "tmpfiles", tmpfiles, ALWAYS },
 };
 
 /* What a group's process has found, shared with us. */

@@ -5,6 +5,7 @@
 #include <linux/openat2.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
@@ -327,6 +328,8 @@ static void rights_at_creation(void)
 	expect_true(fd >= 0, "open for both of a new file of mode 0");
 	expect(1, rc(write(fd, "x", 1)), "write to a new file of mode 0");
 	expect(1, rc(pread(fd, buf, 4, 0)), "read of a new file of mode 0");
+	expect(0, rc(ftruncate(fd, 5)), "ftruncate of a new file of mode 0");
+	expect(-EACCES, rc(truncate("zero", 1)), "truncate of a file of mode 0");
 	expect(-EACCES, opened(open("zero", O_RDONLY)), "open for reading of a file of mode 0");
 	expect(-EACCES, opened(open("zero", O_WRONLY | O_CREAT, 0777)), "open with O_CREAT of a file of mode 0");
 	must(close(fd));
@@ -642,6 +645,74 @@ static void other_stats(void)
 	must(close(dir));
 }
 
+static void limits_told(void)
+{
+	struct statvfs fs;
+
+	must(statvfs("f", &fs));
+	expect_equal(255, (long long)fs.f_namemax, "longest name by statvfs");
+	expect_true(fs.f_frsize > 0 && fs.f_blocks > 0 && fs.f_bfree <= fs.f_blocks && fs.f_bavail <= fs.f_bfree,
+		    "statvfs makes sense");
+	expect_equal(0, (long long)(fs.f_flag & ST_RDONLY), "it is not read-only");
+	expect_equal(255, pathconf("f", _PC_NAME_MAX), "longest name by pathconf");
+	expect_equal(4096, pathconf("f", _PC_PATH_MAX), "longest path by pathconf");
+	expect_equal(1, pathconf("f", _PC_NO_TRUNC), "names are not cut");
+	expect_equal(1, pathconf("f", _PC_CHOWN_RESTRICTED), "chown is restricted");
+}
+
+/* ---- handles ---- */
+
+union handle {
+	struct file_handle h;
+	char room[sizeof(struct file_handle) + MAX_HANDLE_SZ];
+};
+
+static long handle_of(const char *path, union handle *ret)
+{
+	int mount;
+
+	ret->h.handle_bytes = MAX_HANDLE_SZ;
+	return done(name_to_handle_at(AT_FDCWD, path, &ret->h, &mount, 0));
+}
+
+static void by_handle(union handle *handle, long want, ino_t number, const char *what)
+{
+	int here = (int)must(open(".", O_RDONLY | O_DIRECTORY)), fd = open_by_handle_at(here, &handle->h, O_PATH);
+
+	expect(want, fd < 0 ? -errno : 0, "open_by_handle_at of %s", what);
+	if (fd >= 0) {
+		expect_equal((long long)number, (long long)look_fd(fd).st_ino, "inode by the handle of %s", what);
+		must(close(fd));
+	}
+	must(close(here));
+}
+
+static void handles(void)
+{
+	static const enum thing things[] = { FILE_, DIR_, LINK_, FIFO_ };
+	union handle h;
+
+	for (size_t i = 0; i < N(things); i++) {
+		ino_t number;
+
+		make(things[i], "by_handle", NULL);
+		number = look("by_handle").st_ino;
+		expect(0, handle_of("by_handle", &h), "name_to_handle_at of a %s", thing_names[things[i]]);
+		by_handle(&h, 0, number, thing_names[things[i]]);
+		must(rename("by_handle", "full/moved"));
+		by_handle(&h, 0, number, "what was moved");
+		wipe("full/moved");
+		by_handle(&h, -ESTALE, 0, "what was removed");
+	}
+	h.h.handle_bytes = 0;
+	expect(-EOVERFLOW, done(name_to_handle_at(AT_FDCWD, "f", &h.h, &(int){ 0 }, 0)),
+	       "name_to_handle_at without room");
+	expect(0, handle_of("f", &h), "name_to_handle_at");
+	be(ANN);
+	by_handle(&h, -EPERM, 0, "a file by ann");
+	be(ROOT);
+}
+
 /* Numbers are each file's own and stay its own. */
 static void inode_numbers(void)
 {
@@ -695,6 +766,8 @@ void statx_fields(void)
 	expect_equal(1, (long long)look("l").st_size, "size of a link is that of its text");
 	expect_equal(0, (long long)look("p").st_size, "size of a fifo");
 	other_stats();
+	limits_told();
+	handles();
 	birth_stays();
 	inode_numbers();
 }

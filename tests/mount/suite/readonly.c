@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A file system that is mounted for reading only. The script that runs this group has made the tree before, while it
- * could: tree/ with a scene (see suite.h) and o/ beside it, all of root's.
+ * could: tree/ with a scene (see suite.h), c (a device) and secret, and o/ beside it, all of root's.
  */
 #include "suite.h"
 
@@ -68,7 +68,9 @@ static void by_operations(void)
 	expect(-EROFS, done(access("tree/d", W_OK)), "access W_OK of a directory on a read-only mount");
 	expect(0, done(access("tree/p", W_OK)), "access W_OK of a fifo on a read-only mount");
 	expect(0, done(access("tree/f", R_OK)), "access R_OK of a file on a read-only mount");
-	/* a fifo is no part of what may not be written */
+	/* fifos and devices are no part of what may not be written */
+	expect(0, opened(open("tree/c", O_RDWR)), "open of a device for both on a read-only mount");
+	expect(0, done(access("tree/c", W_OK)), "access W_OK of a device on a read-only mount");
 	expect(0, opened(open("tree/p", O_RDWR | O_NONBLOCK)), "open of a fifo for both on a read-only mount");
 }
 
@@ -126,6 +128,7 @@ void read_only_tree(void)
 {
 	must(mkdir("tree", 0755));
 	scene_make("tree", &(struct perm){ 0, 0, 0755 });
+	make(DEV_, "tree/c", NULL);
 	make_file("tree/secret", "x");
 	must(chmod("tree/secret", 0600));
 	expect_true(exists("tree/f"), "the tree is there");

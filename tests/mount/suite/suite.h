@@ -199,5 +199,6 @@ void read_only_tree(void);
 void read_only(void);
 void large_files(void);
 void large_xattrs(void);
+void tmpfiles(void);
 
 #endif
