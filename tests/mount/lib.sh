@@ -36,7 +36,7 @@ fail()
 
 skip()
 {
-	echo "skipped: $*"
+	echo "# skipped: $*"
 	exit 77
 }
 
@@ -159,6 +159,7 @@ lib_cleanup()
 	trap - EXIT
 	set +e
 	cd /
+	end_started
 	while read -r _ at _; do
 		case $at in
 		"$work"/*) fusermount3 -u "$at" 2>/dev/null || detach "$at" ;;
@@ -201,6 +202,49 @@ point()
 		bad_points=$((bad_points + 1))
 		;;
 	esac
+}
+
+# needs PROGRAM...: skips, saying why, what can't run without one of them; a whole test, or the point that calls it.
+# LSMFS_TEST_ALL=1: whoever runs the tests has installed everything, so that nothing may be missing.
+needs()
+{
+	local p
+	for p in "$@"; do
+		if ! command -v "$p" >/dev/null; then
+			[ -z "${LSMFS_TEST_ALL:-}" ] || fail "$p is missing, although everything should be installed"
+			skip "$p is not installed"
+		fi
+	done
+}
+
+# started PID: this process is ended with the test, however that ends, unless it has ended by itself.
+started()
+{
+	echo "$1 $(start_time "$1")" >>"$work/started"
+}
+
+start_time()
+{
+	# behind the command's name, which may hold anything
+	sed 's/^.*) //' "/proc/$1/stat" 2>/dev/null | cut -d' ' -f20
+}
+
+end_started()
+{
+	local pid begin
+	[ -f "$work/started" ] || return 0
+	while read -r pid begin; do
+		if [ -n "$begin" ] && [ "$(start_time "$pid")" = "$begin" ]; then
+			kill -9 "$pid" 2>/dev/null
+		fi
+	done <"$work/started"
+}
+
+# points_done: the end of a TAP test.
+points_done()
+{
+	echo "1..$points"
+	[ "$bad_points" = 0 ]
 }
 
 # The same tree: names, types, modes, links, sizes, times, owners and contents.
