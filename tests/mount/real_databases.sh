@@ -98,7 +98,8 @@ redis_same_after_kill()
 
 rewritten()
 {
-	redis info persistence | grep -q '^aof_rewrite_in_progress:0' && redis info persistence | grep -q '^aof_last_bgrewrite_status:ok'
+	redis info persistence >"$work/info"
+	grep -q '^aof_rewrite_in_progress:0' "$work/info" && grep -q '^aof_last_bgrewrite_status:ok' "$work/info"
 }
 
 # Killed while it writes: what it has said OK to must be there.

@@ -91,7 +91,7 @@ make_cluster()
 {
 	as_user initdb -k -D "$data" -U tests -A trust --no-locale -E UTF8 >"$work/initdb" 2>&1 ||
 		{ cat "$work/initdb"; fail "initdb"; }
-	as_user pg_controldata "$data" | grep -q '^Data page checksum version: *1$' || fail "no checksums"
+	as_user pg_controldata "$data" | grep '^Data page checksum version: *1$' >/dev/null || fail "no checksums"
 }
 
 load()
@@ -162,7 +162,7 @@ checked()
 
 stopped()
 {
-	as_user pg_controldata "$data" | grep -q '^Database cluster state: *shut down$' || fail "not shut down"
+	as_user pg_controldata "$data" | grep '^Database cluster state: *shut down$' >/dev/null || fail "not shut down"
 	as_user pg_checksums --check -D "$data" >"$work/checksums" 2>&1 || { cat "$work/checksums"; fail "pg_checksums"; }
 	grep -q '^Bad checksums: *0$' "$work/checksums" || { cat "$work/checksums"; fail "pages are damaged"; }
 	grep -qE '^Blocks scanned: *[1-9][0-9]{3}' "$work/checksums" || fail "pg_checksums has looked at little"
