@@ -62,6 +62,11 @@ void session_log(const struct session *session, const char *format, ...) __attri
 /* `size` bytes of the calling thread's own memory, valid until its next call; NULL: no memory. */
 void *scratch_buffer(size_t size);
 
+/* caller.c: false, too, when it can't be found out */
+bool caller_is_in_group(fuse_req_t req, gid_t gid);
+/* Whether who sent the request may give an object of group `gid` the set-gid bit: is in the group, or has CAP_FSETID. */
+bool caller_may_set_gid(fuse_req_t req, gid_t gid);
+
 /* ops_name.c */
 void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);
 void op_forget(fuse_req_t req, fuse_ino_t node, uint64_t n);

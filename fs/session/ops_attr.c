@@ -4,7 +4,6 @@
 #include "fs/session/protocol.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define STATFS_BLOCK 4096
@@ -78,31 +77,6 @@ static unsigned which_of(int to_set)
 	return which;
 }
 
-static bool caller_is_in_group(fuse_req_t req, gid_t gid)
-{
-	int n = fuse_req_getgroups(req, 0, NULL), got;
-	gid_t *groups;
-	bool found = fuse_req_ctx(req)->gid == gid;
-
-	if (found || n <= 0)
-		return found;
-	groups = malloc((size_t)n * sizeof(*groups));
-	got = groups ? fuse_req_getgroups(req, n, groups) : 0;
-	for (int i = 0; i < got && i < n; i++)
-		found |= groups[i] == gid;
-	free(groups);
-	return found;
-}
-
-/*
- * Whether the caller may leave a set-gid bit on a file whose group can't execute it: a member of the group may, and
- * CAP_FSETID. Of a truncation we are told only if the caller lacks that; of a new owner, whoever it is.
- */
-static bool may_keep_set_gid(fuse_req_t req, gid_t gid, int to_set)
-{
-	return (fuse_req_ctx(req)->uid == 0 && !(to_set & FUSE_SET_ATTR_SIZE)) || caller_is_in_group(req, gid);
-}
-
 /* By the mode alone: that a list or an open file gives more is not known here. */
 static bool may_write(fuse_req_t req, const struct vol_attr *attr)
 {
@@ -118,9 +92,9 @@ static bool may_write(fuse_req_t req, const struct vol_attr *attr)
  * fall. One that sets nothing says it, too: it comes in front of fallocate, copy_file_range and write, and is what
  * chown(2) without a new owner is. That is the owner's and root's, but the kernel lets it pass from anybody: so it counts
  * from those who could write to the file. (Nor can it be told from root writing to a file with capabilities, whose
- * set-uid bit could stay.)
+ * set-uid bit could stay.) What it doesn't say is whether the caller may leave a set-gid bit where the group can't execute.
  */
-static unsigned kills_of(fuse_req_t req, vol_ino ino, int to_set)
+static unsigned kills_of(fuse_req_t req, vol_ino ino)
 {
 	const struct request *request = transport_request();
 	struct vol_attr attr;
@@ -128,7 +102,7 @@ static unsigned kills_of(fuse_req_t req, vol_ino ino, int to_set)
 	if ((!request->kill_suidgid && !request->empty) || volume_getattr(session_of(req)->volume, ino, &attr) < 0 ||
 	    (!request->kill_suidgid && !may_write(req, &attr)))
 		return 0;
-	if ((attr.mode & (S_ISGID | S_IXGRP)) == S_ISGID && !may_keep_set_gid(req, attr.gid, to_set))
+	if ((attr.mode & (S_ISGID | S_IXGRP)) == S_ISGID && !caller_may_set_gid(req, attr.gid))
 		return VOL_SET_KILL_PRIV | VOL_SET_KILL_SGID;
 	return VOL_SET_KILL_PRIV;
 }
@@ -146,7 +120,7 @@ void op_setattr(fuse_req_t req, fuse_ino_t node, struct stat *st, int to_set, st
 		.ctime = st->st_ctim,
 	};
 	vol_ino ino = ino_of_node(node);
-	unsigned which = which_of(to_set) | kills_of(req, ino, to_set);
+	unsigned which = which_of(to_set) | kills_of(req, ino);
 	struct vol_attr attr;
 	int r = volume_setattr(session->volume, ino, &wanted, which, &attr);
 
