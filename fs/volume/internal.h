@@ -35,6 +35,7 @@ struct volume {
 	struct rows *rows;
 	struct schema_super super; /* but for features_incompat it stays as it is */
 	bool read_only;
+	uint32_t generation; /* of what is made until the volume is closed */
 	/* schema_name_hash(); tests put a bad one here */
 	uint64_t (*name_hash)(const char *name, size_t size, uint64_t seed);
 	pthread_mutex_t rename_lock;

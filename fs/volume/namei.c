@@ -55,7 +55,7 @@ void inode_init(struct schema_inode *inode, const struct change *c, uint32_t mod
 			inode->mode |= S_ISGID;
 	}
 	inode->nlink = S_ISDIR(mode) ? 2 : 1;
-	inode->generation = 1; /* numbers are never used again */
+	inode->generation = c->v->generation;
 	inode->flags = dir->flags & SCHEMA_FLAGS_INHERITED;
 	inode->atime = inode->mtime = inode->ctime = inode->btime = c->now;
 }

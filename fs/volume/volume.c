@@ -139,6 +139,21 @@ out:
 	return r;
 }
 
+/*
+ * A number may come again for another file: when what gave it out was lost in a power cut, or in a copy of the store that
+ * has gone its own way. So that no file handle of before leads to it, each opening has a generation of its own, which
+ * in all likelihood is new. 28 bits, as it is kept in four bytes.
+ */
+static int choose_generation(struct volume *v)
+{
+	uint32_t random;
+
+	if (getrandom(&random, sizeof(random), 0) != sizeof(random))
+		return -EIO;
+	v->generation = (random & 0x0fffffff) | 1;
+	return 0;
+}
+
 static int check_root(struct volume *v)
 {
 	struct node root;
@@ -165,6 +180,8 @@ static int volume_load(struct volume *v, const struct volume_options *options)
 		r = parts_load(v);
 	if (r == 0)
 		r = check_root(v);
+	if (r == 0)
+		r = choose_generation(v);
 	if (r == 0 && !v->read_only)
 		r = orphans_reclaim(v);
 	return r;

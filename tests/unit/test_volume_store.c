@@ -126,6 +126,22 @@ static void test_numbers_are_never_reused(void **state)
 	assert_true(make_file(f, VOL_ROOT, "file") > file);
 }
 
+/* An inode keeps its generation; what is made after another opening has another. */
+static void test_generations(void **state)
+{
+	struct fixture *f = *state;
+	vol_ino a = make_file(f, VOL_ROOT, "a"), d = make_dir(f, VOL_ROOT, "d");
+	uint32_t first = attr_of(f, a).generation, second;
+
+	assert_int_not_equal(first, 0);
+	assert_int_equal(attr_of(f, d).generation, first);
+	fixture_reopen(f);
+	second = attr_of(f, make_file(f, VOL_ROOT, "b")).generation;
+	assert_int_not_equal(second, first);
+	assert_int_equal(attr_of(f, a).generation, first);
+	assert_int_equal(attr_of(f, VOL_ROOT).generation, 1);
+}
+
 static void test_mkdir_reserves(void **state)
 {
 	struct fixture *f = *state;
@@ -416,6 +432,7 @@ int main(void)
 		volume_test(test_features),
 		volume_test(test_damaged_rows),
 		volume_test(test_numbers_are_never_reused),
+		volume_test(test_generations),
 		volume_test(test_mkdir_reserves),
 		volume_test(test_further_part),
 		volume_test(test_birthplace_removed),
