@@ -85,5 +85,6 @@ int mt_run_notify(void);
 int mt_run_flags(void);
 int mt_run_paths(void);
 int mt_run_atime(void);
+int mt_run_handle(void);
 
 #endif
