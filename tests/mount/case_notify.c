@@ -307,21 +307,18 @@ static void whole_mount(void **state)
 	ok(close(fan));
 }
 
-struct named_event {
-	struct fanotify_event_metadata event;
-	struct fanotify_event_info_fid info;
-	struct file_handle handle;
-	unsigned char bytes[256]; /* the handle's, then the name */
-};
-
 static void next_name(int fan, uint64_t mask, const char *name)
 {
-	struct named_event e;
+	/* the event, what kind of name it tells, the directory's handle, the name */
+	_Alignas(struct fanotify_event_metadata) char buf[512];
+	const struct fanotify_event_metadata *event = (const void *)buf;
+	const struct fanotify_event_info_fid *info = (const void *)(event + 1);
+	const struct file_handle *handle = (const void *)info->handle;
 
-	check(ok(read(fan, &e, sizeof(e))) >= (ssize_t)offsetof(struct named_event, bytes));
-	same(mask, e.event.mask);
-	same(FAN_EVENT_INFO_TYPE_DFID_NAME, e.info.hdr.info_type);
-	check(strcmp((const char *)e.bytes + e.handle.handle_bytes, name) == 0);
+	check(ok(read(fan, buf, sizeof(buf))) >= (ssize_t)(sizeof(*event) + sizeof(*info) + sizeof(*handle)));
+	same(mask, event->mask);
+	same(FAN_EVENT_INFO_TYPE_DFID_NAME, info->hdr.info_type);
+	check(strcmp((const char *)handle->f_handle + handle->handle_bytes, name) == 0);
 }
 
 /* Names: needs file handles and an id of the file system. */

@@ -116,8 +116,7 @@ static void whole_names(void)
 		"cafe\xcc\x81",
 		"\xe6\x97\xa5\xe6\x9c\xac\xe8\xaa\x9e",
 		"\xf0\x9f\x98\x80",
-		"stra\xc3\x9f"
-		"e",
+		"stra\xc3\x9f\145", /* a letter behind a hexadecimal number would belong to it */
 		".fuse_hidden0000000100000001",
 		".nfs0001",
 		".lsmfs",

@@ -419,9 +419,14 @@ void open_results(void)
 
 /* ---- openat2 ---- */
 
+/* A ".." below RESOLVE_BENEATH or RESOLVE_IN_ROOT is EAGAIN whenever anything is renamed or mounted meanwhile, anywhere. */
 static long try_openat2(int dir, const char *path, struct open_how how, size_t size)
 {
-	return opened((int)syscall(SYS_openat2, dir, path, &how, size));
+	long got = -EAGAIN;
+
+	for (int i = 0; i < 1000 && got == -EAGAIN && !(i && how.resolve & RESOLVE_CACHED); i++)
+		got = opened((int)syscall(SYS_openat2, dir, path, &how, size));
+	return got;
 }
 
 static const struct {
