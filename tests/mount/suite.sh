@@ -56,7 +56,7 @@ mount_start
 chmod 755 "$mnt"
 suite "$@"
 if [ $# = 0 ]; then
-	[ -n "$LSMFS_NATIVE" ] || suite large_files large_xattrs
+	[ -n "$LSMFS_NATIVE" ] || suite large_files large_xattrs large_times
 	nothing_left
 	suite read_only_tree
 	read_only

@@ -87,3 +87,36 @@ void large_xattrs(void)
 	free(got);
 	free(list);
 }
+
+void large_times(void)
+{
+	static const struct timespec values[] = {
+		{ INT32_MIN - 1L, 0 },       { -62135596800, 1 },     { 15032385536, 999999999 },
+		{ 253402300799, 999999999 }, { 253402300800, 0 },     { INT64_C(1) << 40, 5 },
+		{ -(INT64_C(1) << 40), 6 },  { INT64_C(1) << 55, 7 }, { -(INT64_C(1) << 55), 8 },
+	};
+	int fd;
+
+	for (size_t i = 0; i < N(values); i++) {
+		char name[32];
+
+		snprintf(name, sizeof(name), "t%zu", i);
+		make_file(name, "x");
+		expect(0,
+		       rc(utimensat(AT_FDCWD, name, (struct timespec[2]){ values[i], values[N(values) - 1 - i] }, 0)),
+		       "utimensat to the year of second %lld", (long long)values[i].tv_sec);
+	}
+	fd = (int)must(open(".", O_RDONLY | O_DIRECTORY));
+	must(syncfs(fd));
+	must(close(fd));
+	for (size_t i = 0; i < N(values); i++) {
+		char name[32];
+		struct stat st;
+
+		snprintf(name, sizeof(name), "t%zu", i);
+		st = look(name);
+		expect_equal(values[i].tv_sec, st.st_atim.tv_sec, "atime of %s", name);
+		expect_equal(values[i].tv_nsec, st.st_atim.tv_nsec, "its ns");
+		expect_equal(values[N(values) - 1 - i].tv_sec, st.st_mtim.tv_sec, "mtime of %s", name);
+	}
+}

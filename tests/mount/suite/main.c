@@ -64,6 +64,7 @@ static const struct group {
 	{ "large_files", large_files, BY_NAME },
 	{ "large_xattrs", large_xattrs, BY_NAME },
 	{ "tmpfiles", tmpfiles, ALWAYS },
+	{ "large_times", large_times, BY_NAME },
 };
 
 /* What a group's process has found, shared with us. */

@@ -200,5 +200,6 @@ void read_only(void);
 void large_files(void);
 void large_xattrs(void);
 void tmpfiles(void);
+void large_times(void);
 
 #endif
