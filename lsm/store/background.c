@@ -42,10 +42,11 @@ static int flush_memtable(struct lsm_db *db, struct superversion *sv, struct mem
 	return rc;
 }
 
+enum { WORTH_BYTES = 1 << 20 };
+
 /* What a memtable's tombstones may free is worth a flush when nothing else is going on. */
 static bool worth_idle_flush(const struct superversion *sv)
 {
-	enum { WORTH_BYTES = 1 << 20 };
 	uint64_t bytes = 0, entries = 1;
 
 	for (unsigned l = 0; l < LSM_LEVELS; l++) {
@@ -67,6 +68,13 @@ static bool holds_blobs(const struct version *v)
 		}
 	}
 	return false;
+}
+
+/* What large values have overwritten is garbage that nobody knows of until they are flushed: in the tables, or, when those
+ * have none, among the memtable's own. commit lock. */
+static bool hides_garbage(const struct lsm_db *db, const struct superversion *sv)
+{
+	return db->mem_large_bytes >= WORTH_BYTES || (db->mem_large_bytes && holds_blobs(sv->version));
 }
 
 enum { IDLE_US = 5000000, RETRY_US = 1000000 };
@@ -92,8 +100,7 @@ static void idle_flush(struct lsm_db *db, struct idle *idle)
 	sv = superversion_get(db);
 	/* A writer that holds the lock may wait for a flush: for this thread. */
 	if (!sv->imm_n && mutex_trylock(&db->commit)) {
-		/* What large values have overwritten is garbage that nobody knows of, until they are flushed. */
-		if (worth_idle_flush(sv) || (holds_blobs(sv->version) && db->mem_large_bytes))
+		if (worth_idle_flush(sv) || hides_garbage(db, sv))
 			(void)memtable_switch(db, true); /* what fails now is tried again after the next pause */
 		mutex_unlock(&db->commit);
 	}

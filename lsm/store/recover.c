@@ -17,6 +17,7 @@ struct replay {
 	uint64_t segment;                       /* of the last record */
 	struct memtable *tables[MEMTABLES_MAX]; /* the oldest first; the last one is being filled */
 	unsigned tables_n;
+	uint64_t large_bytes; /* of the large values that were written for the last one */
 };
 
 /* Of one stored value many records may refer to parts: it is read once. */
@@ -69,6 +70,7 @@ static int add_memtable(struct replay *r, uint64_t first_segment)
 	int rc = memtable_new(first_segment, r->db->options.memtable_bytes, &r->tables[r->tables_n]);
 
 	r->tables_n += !rc;
+	r->large_bytes = 0;
 	return rc;
 }
 
@@ -80,6 +82,25 @@ static int make_room(struct replay *r, uint64_t segment)
 	if (segment == r->segment || memtable_bytes(m) < r->db->options.memtable_bytes || r->tables_n == MEMTABLES_MAX)
 		return LSM_OK;
 	return add_memtable(r, segment);
+}
+
+/* Parts are of values that were there before. */
+static int count_large(struct replay *r, const struct wal_record *record)
+{
+	struct batch_reader ops;
+	struct blob_ptr ptr;
+	struct batch_op op;
+
+	batch_reader_init(&ops, record->payload);
+	while (batch_next(&ops, &op) > 0) {
+		int rc = op.type == ENTRY_BLOB ? blob_ptr_decode(op.value, r->db->dir, &ptr) : LSM_OK;
+
+		if (rc)
+			return rc;
+		if (op.type == ENTRY_BLOB && ptr.part_size == ptr.value_size)
+			r->large_bytes += ptr.value_size;
+	}
+	return LSM_OK;
 }
 
 static int replay_record(void *ctx, const struct wal_record *record)
@@ -97,6 +118,8 @@ static int replay_record(void *ctx, const struct wal_record *record)
 		return status_corrupt(r->db->dir, 0, "the log record at LSN %llu of %s is no batch",
 				      (unsigned long long)record->lsn, r->db->dir);
 	rc = memtable_apply(r->db, r->tables[r->tables_n - 1], record->sequence, &ops);
+	if (!rc)
+		rc = count_large(r, record);
 	if (!rc) {
 		batch_reader_init(&ops, record->payload);
 		r->last_sequence = record->sequence + ops.left - 1;
@@ -245,6 +268,7 @@ static int first_superversion(struct lsm_db *db, struct replay *r, struct versio
 	superversion_set(db, sv);
 	mutex_unlock(&db->lock);
 	db->mem = r->tables[n];
+	db->mem_large_bytes = r->large_bytes;
 	return LSM_OK;
 }
 

@@ -164,6 +164,34 @@ static void test_dead_segments_go_at_once(void **state)
 	assert_true(written < (uint64_t)ROUNDS * KEYS * (SIZE + 100) + (64 << 10));
 }
 
+/* No table refers to large values yet: they were written and deleted again in one memtable. */
+static void die_in_the_memtable(struct db_test *t, bool reopen)
+{
+	enum { KEYS = 40, SIZE = 100000 };
+
+	for (uint64_t i = 0; i < KEYS; i++)
+		put_bytes(t, key_n(i), i, SIZE);
+	for (uint64_t i = 1; i < KEYS; i++)
+		assert_ok(lsm_delete(t->db, key_n(i), 0));
+	if (reopen) { /* a close leaves so little to the log, as a crash does */
+		db_reopen(t);
+		assert_true(stats_of(t).recovered_records > KEYS);
+	}
+	assert_true(stats_of(t).blob_bytes > KEYS * SIZE / 2);
+	assert_true(blobs_shrink_to(t, 8 * SIZE));
+	expect_bytes(t, key_n(0), 0, SIZE);
+}
+
+static void test_dead_in_the_memtable(void **state)
+{
+	die_in_the_memtable(*state, false);
+}
+
+static void test_dead_in_a_recovered_memtable(void **state)
+{
+	die_in_the_memtable(*state, true);
+}
+
 static void test_nothing_left_after_deleting_all(void **state)
 {
 	struct db_test *t = *state;
@@ -444,6 +472,8 @@ int main(void)
 		T(test_filters_stay_within_the_budget),
 		T(test_random_overwrites),
 		T(test_dead_segments_go_at_once),
+		T(test_dead_in_the_memtable),
+		T(test_dead_in_a_recovered_memtable),
 		T(test_nothing_left_after_deleting_all),
 		T(test_range_delete_gives_all_back),
 		T(test_snapshot_holds_space),
