@@ -43,11 +43,12 @@ missing_packages()
 
 apt_install()
 {
-	as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "$@"
+	as_root env DEBIAN_FRONTEND=noninteractive UCF_FORCE_CONFFOLD=1 apt-get install -y -q --no-install-recommends "$@"
 }
 
-# Installs those of the packages that are not there. Calls apt, and asks for rights, only then.
-install_packages()
+# Installs those of the packages that are not there, or says why not and returns 1. Calls apt, and asks for rights, only
+# if there are any.
+install_missing()
 {
 	local missing log
 	command -v dpkg-query >/dev/null || die "this is for Debian and its kin. Install by hand what stands for: $*"
@@ -57,7 +58,8 @@ install_packages()
 	fi
 	say "Installing ${missing[*]}"
 	if [ "$(id -u)" != 0 ] && ! command -v sudo >/dev/null; then
-		die "no rights to install packages, and no sudo. As root: apt-get install ${missing[*]}"
+		say "No rights to install packages, and no sudo. As root: apt-get install ${missing[*]}"
+		return 1
 	fi
 	log=$(mktemp)
 	# the package lists may be missing or too old: then once more with fresh ones
@@ -65,10 +67,16 @@ install_packages()
 		if ! { as_root apt-get update -q && apt_install "${missing[@]}"; } >"$log" 2>&1 </dev/null; then
 			cat "$log" >&2
 			rm -f "$log"
-			die "the packages could not be installed (see above): ${missing[*]}"
+			say "The packages could not be installed (see above): ${missing[*]}"
+			return 1
 		fi
 	fi
 	rm -f "$log"
+}
+
+install_packages()
+{
+	install_missing "$@" || die "these packages are needed: $*"
 }
 
 # set_up DIR [MESON OPTIONS]: configures a build directory, anew if it is broken; CC may be set.

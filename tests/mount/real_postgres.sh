@@ -69,7 +69,7 @@ none_left()
 
 server_kill()
 {
-	mapfile -t children < <(pgrep -P "$server")
+	read -r -a children <"/proc/$server/task/$server/children"
 	kill -9 "$server"
 	wait "$server" 2>/dev/null || true
 }
