@@ -4,7 +4,7 @@
 # mount must hold exactly that. LSMFS_CRASH_ROUNDS and LSMFS_CRASH_SEED may be given.
 . "$(dirname "$0")/lib.sh"
 
-rounds=${LSMFS_CRASH_ROUNDS:-20}
+rounds=${LSMFS_CRASH_ROUNDS:-14}
 seed=${LSMFS_CRASH_SEED:-$(date +%s)}
 oracle=$programs/crash_oracle
 echo "seed $seed, $rounds rounds"

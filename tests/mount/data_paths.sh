@@ -4,7 +4,7 @@
 # unmounts and kill -9. LSMFS_PATHS_SECONDS (of all rounds together) and LSMFS_SEED may be given.
 . "$(dirname "$0")/lib.sh"
 
-seconds=${LSMFS_PATHS_SECONDS:-36}
+seconds=${LSMFS_PATHS_SECONDS:-24}
 seed=${LSMFS_SEED:-$(date +%s)}
 program=$programs/data_paths
 model=$work/model

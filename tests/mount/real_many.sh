@@ -3,7 +3,7 @@
 # 100,000 files in one directory: created, listed, read, renamed and removed, with remounts in between.
 . "$(dirname "$0")/lib.sh"
 
-count=${LSMFS_MANY:-100000}
+count=${LSMFS_MANY:-50000}
 mount_start
 mkdir "$mnt/dir"
 for pass in create list stat; do
