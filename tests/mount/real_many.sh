@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# 100,000 files in one directory: created, listed, read, renamed and removed, with remounts in between.
+# 50,000 files (LSMFS_MANY) in one directory: created, listed, read, renamed and removed, with remounts in between.
 . "$(dirname "$0")/lib.sh"
 
 count=${LSMFS_MANY:-50000}
