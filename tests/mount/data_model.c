@@ -428,8 +428,10 @@ void check_holes(struct worker *x, unsigned file)
 		data_bytes += (uint64_t)(hole - data);
 		at = (uint64_t)hole;
 	}
-	if (lseek(fd, (off_t)f->size, SEEK_DATA) >= 0 || errno != ENXIO)
-		die(x, "%s: SEEK_DATA at the end: %s", f->name, strerror(errno));
+	if (lseek(fd, (off_t)f->size, SEEK_DATA) >= 0)
+		die(x, "%s: SEEK_DATA at the end finds some", f->name);
+	if (errno != ENXIO)
+		call_failed(x, "SEEK_DATA at the end");
 	check_blocks(x, file, data_bytes);
 }
 

@@ -191,8 +191,10 @@ static bool op_copy(struct worker *x, unsigned file)
 	}
 	to.n = from.n = span_inside(&from);
 	if (file == other && from.offset < to.offset + to.n && to.offset < from.offset + from.n) {
-		if (copy_file_range(in_fd, &in, out_fd, &out, from.n, 0) >= 0 || errno != EINVAL)
-			die(x, "copy_file_range of overlapping ranges: %s", strerror(errno));
+		if (copy_file_range(in_fd, &in, out_fd, &out, from.n, 0) >= 0)
+			die(x, "copy_file_range of overlapping ranges succeeds");
+		if (errno != EINVAL)
+			call_failed(x, "copy_file_range of overlapping ranges");
 		return false;
 	}
 	change_begin(x, file, to.offset, to.offset + to.n, PENDING_BYTES);
