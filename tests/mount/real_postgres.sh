@@ -69,7 +69,7 @@ none_left()
 
 server_kill()
 {
-	read -r -a children <"/proc/$server/task/$server/children"
+	read -r -a children <"/proc/$server/task/$server/children" || true # the line has no end
 	kill -9 "$server"
 	wait "$server" 2>/dev/null || true
 }
