@@ -142,7 +142,7 @@ again()
 		fi
 		mount_stop
 		if [ "$now" -lt "$before" ]; then
-			mkdir "$work/filler.$tries"
+			mkdir -p "$work/filler.$tries"
 			mount -t tmpfs tmpfs "$work/filler.$tries"
 			fillers+=("$work/filler.$tries")
 		else
