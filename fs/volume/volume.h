@@ -185,11 +185,6 @@ int volume_statfs(struct volume *v, struct vol_statfs *ret);
 /* Everything acknowledged until now is durable on return. */
 int volume_sync(struct volume *v);
 
-/* Walks a path from the root ("a/b", leading and doubled slashes ignored, "" is the root), not following links. */
-int volume_resolve(struct volume *v, const char *path, struct vol_attr *ret);
-/* The same up to the last component: its directory and its name (VOL_NAME_MAX + 1 bytes). -EINVAL for the root. */
-int volume_resolve_parent(struct volume *v, const char *path, vol_ino *ret_parent, char *ret_name);
-
 /* The engine's figures as text for people (malloc'd; may be NULL). */
 char *volume_stats_text(struct volume *v);
 

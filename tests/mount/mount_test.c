@@ -260,9 +260,10 @@ int mt_leave(void **state)
 int main(void)
 {
 	static int (*const groups[])(void) = {
-		mt_run_open, mt_run_io,     mt_run_space, mt_run_names, mt_run_rename, mt_run_attr,    mt_run_xattr,
-		mt_run_dir,  mt_run_map,    mt_run_lock,  mt_run_node,  mt_run_rights, mt_run_tmpfile, mt_run_priv,
-		mt_run_acl,  mt_run_notify, mt_run_flags, mt_run_paths, mt_run_atime,  mt_run_handle,
+		mt_run_open,    mt_run_io,    mt_run_space, mt_run_names,      mt_run_rename,      mt_run_attr,
+		mt_run_xattr,   mt_run_dir,   mt_run_map,   mt_run_lock,       mt_run_node,        mt_run_rights,
+		mt_run_tmpfile, mt_run_priv,  mt_run_acl,   mt_run_acl_rights, mt_run_acl_inherit, mt_run_notify,
+		mt_run_flags,   mt_run_paths, mt_run_atime, mt_run_handle,
 	};
 	const char *dir = getenv("LSMFS_TEST_DIR");
 	int bad = 0;

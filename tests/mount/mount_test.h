@@ -81,6 +81,8 @@ int mt_run_rights(void);
 int mt_run_tmpfile(void);
 int mt_run_priv(void);
 int mt_run_acl(void);
+int mt_run_acl_rights(void);
+int mt_run_acl_inherit(void);
 int mt_run_notify(void);
 int mt_run_flags(void);
 int mt_run_paths(void);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* lookup, create, mkdir, symlink, link, unlink, rmdir, tmpfile, paths */
+/* lookup, create, mkdir, symlink, link, unlink, rmdir, tmpfile */
 #include "tests/support/volume_fixture.h"
 
 static char long_name[VOL_NAME_MAX + 2];
@@ -275,32 +275,6 @@ static void test_tmpfile(void **state)
 	assert_int_equal(attr_of(f, file).size, 1);
 }
 
-static void test_paths(void **state)
-{
-	struct fixture *f = *state;
-	vol_ino dir = make_dir(f, VOL_ROOT, "dir"), file = make_file(f, dir, "file"), parent;
-	char name[VOL_NAME_MAX + 1];
-	struct vol_attr attr;
-
-	assert_int_equal(volume_resolve(f->v, "", &attr), 0);
-	assert_int_equal(attr.ino, VOL_ROOT);
-	assert_int_equal(volume_resolve(f->v, "//dir///file", &attr), 0);
-	assert_int_equal(attr.ino, file);
-	assert_int_equal(volume_resolve(f->v, "dir/../dir/./", &attr), 0);
-	assert_int_equal(attr.ino, dir);
-	assert_int_equal(volume_resolve(f->v, "dir/none", &attr), -ENOENT);
-	assert_int_equal(volume_resolve(f->v, "dir/file/x", &attr), -ENOTDIR);
-	assert_int_equal(volume_resolve(f->v, long_name, &attr), -ENAMETOOLONG);
-	assert_int_equal(volume_resolve_parent(f->v, "dir/new/", &parent, name), 0);
-	assert_int_equal(parent, dir);
-	assert_string_equal(name, "new");
-	assert_int_equal(volume_resolve_parent(f->v, "new", &parent, name), 0);
-	assert_int_equal(parent, VOL_ROOT);
-	assert_int_equal(volume_resolve_parent(f->v, "/", &parent, name), -EINVAL);
-	assert_int_equal(volume_resolve_parent(f->v, "dir/file/x", &parent, name), -ENOTDIR);
-	assert_int_equal(volume_resolve_parent(f->v, "none/x", &parent, name), -ENOENT);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -318,7 +292,6 @@ int main(void)
 		volume_test(test_unlinked_file),
 		volume_test(test_reclaim_of_the_living),
 		volume_test(test_tmpfile),
-		volume_test(test_paths),
 	};
 
 	memset(long_name, 'n', VOL_NAME_MAX + 1);
