@@ -77,13 +77,9 @@ void async_end(struct worker *x)
 
 static void result(struct worker *x, const struct request *r, long got, const char *what)
 {
-	if (got < 0) {
+	if (got < 0)
 		errno = (int)-got;
-		call_failed(x, what);
-	}
-	if ((size_t)got != r->want)
-		die(x, "%s of %zu bytes at %llu gives %ld instead of %zu", what, r->n, (unsigned long long)r->offset,
-		    got, r->want);
+	must_be(x, got, (long)r->want, what);
 }
 
 /* ---- AIO ---- */

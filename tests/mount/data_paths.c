@@ -58,7 +58,7 @@ void note(struct worker *x, const char *format, ...)
 }
 
 /* The last steps; of several processes at once only those of the one that failed. */
-static void show_history(const struct worker *x)
+static void show_history(const struct worker *x, FILE *out)
 {
 	unsigned long count = x->s->count, first = count > HISTORY ? count - HISTORY : 0, begin = count;
 
@@ -66,7 +66,7 @@ static void show_history(const struct worker *x)
 		shown += !x->s->parallel || x->s->history_of[(begin - 1) % HISTORY] == x->me;
 	for (unsigned long i = begin; i < count; i++) {
 		if (!x->s->parallel || x->s->history_of[i % HISTORY] == x->me)
-			fprintf(stderr, "  %s\n", x->s->history[i % HISTORY]);
+			fprintf(out, "  %s\n", x->s->history[i % HISTORY]);
 	}
 }
 
@@ -79,7 +79,7 @@ void die(struct worker *x, const char *format, ...)
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
 	fflush(stdout);
-	show_history(x);
+	show_history(x, stderr);
 	fprintf(stderr, "data_paths, process %u, seed %s: %s\n", x->me, x->s->seed_text, text);
 	_exit(1);
 }
@@ -172,6 +172,7 @@ static void name_after_death(struct worker *x, unsigned file)
 	}
 }
 
+/* What was under way is needed until all have been looked at: only then new ones are made. */
 static void files_check(struct worker *x, const struct options *o)
 {
 	for (unsigned i = 0; i < FILES; i++) {
@@ -180,9 +181,12 @@ static void files_check(struct worker *x, const struct options *o)
 		f->generation++;
 		if (o->unclean)
 			name_after_death(x, i);
-		if (f->nameless)
+		if (!f->nameless)
+			check_after_mount(x, i, !o->unclean);
+	}
+	for (unsigned i = 0; i < FILES; i++) {
+		if (x->s->files[i].nameless)
 			file_create(x, i);
-		check_after_mount(x, i, !o->unclean);
 	}
 	x->s->pending.kind = PENDING_NOTHING;
 }
@@ -256,8 +260,17 @@ static void player_start(struct shared *s, struct player *players, unsigned me)
 	p->done = done[0];
 }
 
+/* A process that waits for a dead file system without end in the kernel is killed by who calls us. */
+static int ended_by_signal(struct worker *x, int number)
+{
+	if (number == SIGKILL && x->s->may_die && file_system_is_dead(x))
+		return DEAD;
+	fprintf(stderr, "data_paths: a process was ended by signal %d\n", number);
+	return 1;
+}
+
 /* 0, or how the process has ended. */
-static int player_turn(struct player *p)
+static int player_turn(struct worker *x, struct player *p)
 {
 	char byte = 0;
 	int status;
@@ -268,7 +281,7 @@ static int player_turn(struct player *p)
 		return 2;
 	p->pid = 0;
 	if (WIFSIGNALED(status))
-		fprintf(stderr, "data_paths: a process was ended by signal %d\n", WTERMSIG(status));
+		return ended_by_signal(x, WTERMSIG(status));
 	return WIFEXITED(status) && WEXITSTATUS(status) ? WEXITSTATUS(status) : 1;
 }
 
@@ -292,8 +305,9 @@ static double seconds_now(void)
 }
 
 /* Returns 0, or the exit code of the process that failed. */
-static int take_turns(struct shared *s, const struct options *o)
+static int take_turns(struct worker *x, const struct options *o)
 {
+	struct shared *s = x->s;
 	double end = seconds_now() + o->seconds;
 	struct player players[WORKERS_MAX];
 	unsigned long turns = 0;
@@ -303,7 +317,7 @@ static int take_turns(struct shared *s, const struct options *o)
 		player_start(s, players, i);
 	printf("seed %s: begin\n", s->seed_text);
 	while (!code && (o->count ? turns < o->count : seconds_now() < end)) {
-		code = player_turn(&players[rng_below(&s->rng, o->workers)]);
+		code = player_turn(x, &players[rng_below(&s->rng, o->workers)]);
 		turns++;
 	}
 	for (unsigned i = 0; i < o->workers; i++) {
@@ -329,11 +343,13 @@ static int run_turns(struct shared *s, const struct options *o)
 	check_names(&x);
 	worker_end(&x);
 	if (strcmp(o->mode, "check") != 0)
-		code = take_turns(s, o);
+		code = take_turns(&x, o);
 	else
 		printf("the files are as they should be\n");
-	if (code == DEAD)
+	if (code == DEAD) {
 		model_died(s);
+		show_history(&x, stdout);
+	}
 	if (o->model && (!code || code == DEAD))
 		model_save(s, o->model);
 	return code;

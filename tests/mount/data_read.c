@@ -316,7 +316,6 @@ void read_somehow(struct worker *x, const struct span *p)
 		pick -= ways[i].weight;
 	note(x, "%s: read %llu+%zu by %s", p->f->name, (unsigned long long)p->offset, p->n, ways[i].name);
 	got = ways[i].read(x, p, want);
-	if (got != want)
-		die(x, "%s gives %zu bytes instead of %zu", ways[i].name, got, want);
+	must_be(x, (long)got, (long)want, ways[i].name);
 	compare(x, p, x->buf, want, ways[i].name);
 }
