@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The program lsmfs: finds the verb and runs it. */
+#include "fs/session/guard.h"
 #include "fs/verbs/common.h"
 #include "fs/verbs/verbs.h"
 #include "lsm/lsm.h"
@@ -75,6 +76,8 @@ static int lsmfs_main(int argc, char **argv)
 		print_help(stderr);
 		return EXIT_USAGE;
 	}
+	if (strcmp(argv[1], GUARD_WORD) == 0)
+		return guard_main(argc - 1, argv + 1);
 	for (size_t i = 0; i < N_VERBS; i++) {
 		if (strcmp(argv[1], verbs[i].name) == 0)
 			return run_verb(&verbs[i], argc - 1, argv + 1);

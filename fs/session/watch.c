@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "fs/session/watch.h"
+#include "fs/session/connection.h"
+#include "fs/session/guard.h"
 #include "fs/session/internal.h"
 #include "fs/session/unmount.h"
 
@@ -16,12 +18,14 @@
 /* A cold sequential read is half as fast again with it as with the kernel's 128 KiB. */
 #define READ_AHEAD_KIB "1024"
 #define KICK_EVERY_NS (20 * 1000 * 1000)
+#define KICKS_MAX (15 * 50) /* a quarter of a minute */
 
 struct watch {
 	struct session *session;
 	pthread_t thread;
 	sigset_t signals;
 	dev_t device; /* of the mount, once it answers */
+	pid_t guard;  /* 0: none */
 };
 
 static void set_read_ahead(dev_t device)
@@ -42,11 +46,16 @@ static void wait_until_it_answers(struct watch *watch)
 {
 	struct session *session = watch->session;
 	struct stat st;
+	int r;
 
 	if (stat(session->dir, &st) < 0)
 		return;
 	watch->device = st.st_dev;
 	set_read_ahead(st.st_dev);
+	r = guard_start(session->dir, st.st_dev, &watch->guard);
+	if (r < 0)
+		session_log(session, "cannot start the guard: %s. If this process is killed, \"lsmfs umount %s\" may be needed",
+			    strerror(-r), session->dir);
 	if (session->options.on_ready)
 		session->options.on_ready(session->options.ctx);
 }
@@ -69,15 +78,21 @@ static void ignore_signal(int number)
 	(void)number;
 }
 
-/* Ends the loop under a mount that is in use: the thread that runs it looks up when a signal reaches it. */
-static void end_loop(struct session *session)
+/*
+ * Ends the loop under a mount that is in use: the thread that runs it looks up when a signal reaches it. It waits for the
+ * others, of which one may wait in the kernel for an answer that nobody gives any more.
+ */
+static void end_loop(struct watch *watch)
 {
+	struct session *session = watch->session;
 	const struct timespec pause = { .tv_nsec = KICK_EVERY_NS };
 	const struct sigaction action = { .sa_handler = ignore_signal };
 
 	sigaction(SIGUSR2, &action, NULL);
 	fuse_session_exit(session->fuse);
-	while (!atomic_load(&session->ended)) {
+	for (unsigned kicks = 0; !atomic_load(&session->ended); kicks++) {
+		if (kicks == KICKS_MAX)
+			(void)connection_abort(session->dir, watch->device);
 		pthread_kill(session->main_thread, SIGUSR2);
 		nanosleep(&pause, NULL);
 	}
@@ -98,7 +113,7 @@ static void stop(struct watch *watch, int number)
 		    "%s is in use (%s): writing everything out and detaching it; programs that use it will see errors",
 		    session->dir, strerror(-r));
 	flush_mappings(watch);
-	end_loop(session);
+	end_loop(watch);
 }
 
 static void *watch_main(void *arg)
@@ -111,6 +126,7 @@ static void *watch_main(void *arg)
 		continue;
 	if (!atomic_load(&watch->session->ended))
 		stop(watch, number);
+	guard_stop(watch->guard);
 	return NULL;
 }
 

@@ -162,7 +162,7 @@ lib_cleanup()
 	end_started
 	while read -r _ at _; do
 		case $at in
-		"$work"/*) fusermount3 -u "$at" 2>/dev/null || detach "$at" ;;
+		"$work"/*) fusermount3 -u "$at" 2>/dev/null || umount -f -l "$at" 2>/dev/null || detach "$at" ;;
 		esac
 	done </proc/self/mounts
 	if [ -n "$daemon" ]; then
