@@ -16,6 +16,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+struct loop;
 struct pages;
 
 struct session {
@@ -26,8 +27,7 @@ struct session {
 	char *dir;                /* where it is mounted; NULL: nowhere */
 	bool no_open, no_opendir; /* the kernel can do without OPEN and RELEASE; set by INIT */
 	atomic_bool setxattr_ext; /* SETXATTR has a longer head than libfuse knows; set by INIT */
-	pthread_t main_thread;    /* the one that runs the loop */
-	atomic_bool stop_asked;   /* by a signal */
+	struct loop *loop;        /* from session_run() on */
 	atomic_bool ended;        /* the loop has returned */
 	struct pages *pages;      /* while the session runs */
 };
@@ -46,8 +46,8 @@ void attr_to_entry(const struct vol_attr *attr, struct fuse_entry_param *ret);
 /* reply.c */
 struct session *session_of(fuse_req_t req);
 /* Answers with the inode that a look-up found or an operation made, and counts the look-up. `epoch` is the inode
- * table's from before the volume was asked. With `fi` the answer is CREATE's. */
-void reply_inode(fuse_req_t req, uint64_t epoch, const struct vol_attr *attr, const struct fuse_file_info *fi);
+ * table's from before the volume was asked. */
+void reply_inode(fuse_req_t req, uint64_t epoch, const struct vol_attr *attr);
 /* Answers CREATE with a new file that has no name (O_TMPFILE), and counts the look-up. */
 void reply_nameless(fuse_req_t req, const struct vol_attr *attr, const struct fuse_file_info *fi);
 /* The answer of an operation that has nothing to tell but success. */

@@ -69,17 +69,17 @@ void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	else if (r < 0)
 		fuse_reply_err(req, -r);
 	else
-		reply_inode(req, epoch, &attr, NULL);
+		reply_inode(req, epoch, &attr);
 }
 
 /* Answers an operation that made `attr`. */
-static void reply_made(fuse_req_t req, uint64_t epoch, int r, const struct vol_attr *attr, struct fuse_file_info *fi)
+static void reply_made(fuse_req_t req, uint64_t epoch, int r, const struct vol_attr *attr)
 {
 	r = names_changed(session_of(req), r);
 	if (r < 0)
 		fuse_reply_err(req, -r);
 	else
-		reply_inode(req, epoch, attr, fi);
+		reply_inode(req, epoch, attr);
 }
 
 void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev)
@@ -90,38 +90,31 @@ void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, 
 	struct vol_attr attr;
 	int r = volume_mknod(session->volume, ino_of_node(parent), name, mode, rdev, &cred, &attr);
 
-	reply_made(req, epoch, r, &attr, NULL);
+	reply_made(req, epoch, r, &attr);
 }
 
-/* TMPFILE comes as CREATE. */
-static void create_nameless(fuse_req_t req, fuse_ino_t parent, mode_t mode, struct fuse_file_info *fi)
-{
-	struct vol_cred cred = cred_of(req);
-	struct vol_attr attr;
-	int r = volume_tmpfile(session_of(req)->volume, ino_of_node(parent), mode & 07777, &cred, &attr);
-
-	if (r < 0)
-		fuse_reply_err(req, -r);
-	else
-		reply_nameless(req, &attr, fi);
-}
-
+/*
+ * CREATE opens the file, too, which the kernel does without us: it would cost a RELEASE. Told that there is no such
+ * request, the kernel goes on with MKNOD, now and ever after. TMPFILE comes as CREATE.
+ */
 void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, struct fuse_file_info *fi)
 {
-	struct session *session = session_of(req);
-	uint64_t epoch = inode_table_epoch(session->inodes);
 	struct vol_cred cred = cred_of(req);
 	struct vol_attr attr;
 	int r;
 
-	fi->keep_cache = 1;
-	fi->noflush = 1;
-	if (transport_request()->opcode == FUSE_TMPFILE) {
-		create_nameless(req, parent, mode, fi);
+	(void)name;
+	if (transport_request()->opcode != FUSE_TMPFILE) {
+		fuse_reply_err(req, ENOSYS);
 		return;
 	}
-	r = volume_mknod(session->volume, ino_of_node(parent), name, S_IFREG | (mode & 07777), 0, &cred, &attr);
-	reply_made(req, epoch, r, &attr, fi);
+	fi->keep_cache = 1;
+	fi->noflush = 1;
+	r = volume_tmpfile(session_of(req)->volume, ino_of_node(parent), mode & 07777, &cred, &attr);
+	if (r < 0)
+		fuse_reply_err(req, -r);
+	else
+		reply_nameless(req, &attr, fi);
 }
 
 void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
@@ -132,7 +125,7 @@ void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 	struct vol_attr attr;
 	int r = volume_mkdir(session->volume, ino_of_node(parent), name, mode & 07777, &cred, &attr);
 
-	reply_made(req, epoch, r, &attr, NULL);
+	reply_made(req, epoch, r, &attr);
 }
 
 void op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name)
@@ -143,7 +136,7 @@ void op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const cha
 	struct vol_attr attr;
 	int r = volume_symlink(session->volume, ino_of_node(parent), name, target, &cred, &attr);
 
-	reply_made(req, epoch, r, &attr, NULL);
+	reply_made(req, epoch, r, &attr);
 }
 
 void op_link(fuse_req_t req, fuse_ino_t node, fuse_ino_t parent, const char *name)
@@ -153,7 +146,7 @@ void op_link(fuse_req_t req, fuse_ino_t node, fuse_ino_t parent, const char *nam
 	struct vol_attr attr;
 	int r = volume_link(session->volume, ino_of_node(node), ino_of_node(parent), name, &attr);
 
-	reply_made(req, epoch, r, &attr, NULL);
+	reply_made(req, epoch, r, &attr);
 }
 
 void op_readlink(fuse_req_t req, fuse_ino_t node)

@@ -85,7 +85,7 @@ static int count_lookup(struct session *session, uint64_t epoch, const struct vo
 	return r;
 }
 
-void reply_inode(fuse_req_t req, uint64_t epoch, const struct vol_attr *attr, const struct fuse_file_info *fi)
+void reply_inode(fuse_req_t req, uint64_t epoch, const struct vol_attr *attr)
 {
 	struct session *session = session_of(req);
 	struct fuse_entry_param entry;
@@ -96,9 +96,8 @@ void reply_inode(fuse_req_t req, uint64_t epoch, const struct vol_attr *attr, co
 		return;
 	}
 	attr_to_entry(attr, &entry);
-	r = fi ? fuse_reply_create(req, &entry, fi) : fuse_reply_entry(req, &entry);
 	/* The request was given up meanwhile: the kernel will not forget what it was not told. */
-	if (r == -ENOENT)
+	if (fuse_reply_entry(req, &entry) == -ENOENT)
 		inode_unref(session, attr->ino, 1);
 }
 

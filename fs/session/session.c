@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The life of a session: what is agreed with the kernel, the loop, the end. */
 #include "fs/session/internal.h"
+#include "fs/session/loop.h"
 #include "fs/session/watch.h"
 
 #include <errno.h>
@@ -131,33 +132,19 @@ int session_mount(struct session *session, const char *dir)
 	return -EIO;
 }
 
-/* Returns 0 when the mount has gone, and also when a signal asked to end; else a negative errno. */
-static int loop(struct session *session)
-{
-	struct fuse_loop_config *config = fuse_loop_cfg_create();
-	int r;
-
-	if (!config)
-		return -ENOMEM;
-	fuse_loop_cfg_set_max_threads(config, THREADS_MAX);
-	fuse_loop_cfg_set_clone_fd(config, 0); /* measured: no gain */
-	r = fuse_session_loop_mt(session->fuse, config);
-	fuse_loop_cfg_destroy(config);
-	return r > 0 || (r < 0 && atomic_load(&session->stop_asked)) ? 0 : r;
-}
-
 int session_run(struct session *session)
 {
 	struct watch *watch;
 	int r;
 
-	session->main_thread = pthread_self();
-	r = watch_start(session, &watch);
+	r = loop_new(session, THREADS_MAX, &session->loop);
+	if (r == 0)
+		r = watch_start(session, &watch);
 	if (r < 0)
 		return r;
 	r = pages_start(session); /* behind the watch: it has the signals blocked */
 	if (r == 0)
-		r = loop(session);
+		r = loop_run(session->loop);
 	atomic_store(&session->ended, true);
 	/* Before the watch is waited for: without a loop behind it the mount must fail its calls, not block them. */
 	fuse_session_unmount(session->fuse);
@@ -185,6 +172,7 @@ void session_free(struct session *session)
 	if (session->inodes)
 		inode_table_drain(session->inodes, reclaim_left, session);
 	inode_table_free(session->inodes);
+	loop_free(session->loop);
 	free(session->dir);
 	free(session);
 }

@@ -3,6 +3,7 @@
 #include "fs/session/connection.h"
 #include "fs/session/guard.h"
 #include "fs/session/internal.h"
+#include "fs/session/loop.h"
 #include "fs/session/unmount.h"
 
 #include <errno.h>
@@ -54,7 +55,8 @@ static void wait_until_it_answers(struct watch *watch)
 	set_read_ahead(st.st_dev);
 	r = guard_start(session->dir, st.st_dev, &watch->guard);
 	if (r < 0)
-		session_log(session, "cannot start the guard: %s. If this process is killed, \"lsmfs umount %s\" may be needed",
+		session_log(session,
+			    "cannot start the guard: %s. If this process is killed, \"lsmfs umount %s\" may be needed",
 			    strerror(-r), session->dir);
 	if (session->options.on_ready)
 		session->options.on_ready(session->options.ctx);
@@ -73,27 +75,18 @@ static void flush_mappings(const struct watch *watch)
 	close(fd);
 }
 
-static void ignore_signal(int number)
-{
-	(void)number;
-}
-
-/*
- * Ends the loop under a mount that is in use: the thread that runs it looks up when a signal reaches it. It waits for the
- * others, of which one may wait in the kernel for an answer that nobody gives any more.
- */
+/* Ends the loop under a mount that is in use. A thread of it may wait in the kernel for an answer that nobody gives any
+ * more. */
 static void end_loop(struct watch *watch)
 {
 	struct session *session = watch->session;
 	const struct timespec pause = { .tv_nsec = KICK_EVERY_NS };
-	const struct sigaction action = { .sa_handler = ignore_signal };
 
-	sigaction(SIGUSR2, &action, NULL);
 	fuse_session_exit(session->fuse);
 	for (unsigned kicks = 0; !atomic_load(&session->ended); kicks++) {
 		if (kicks == KICKS_MAX)
 			(void)connection_abort(session->dir, watch->device);
-		pthread_kill(session->main_thread, SIGUSR2);
+		loop_kick(session->loop);
 		nanosleep(&pause, NULL);
 	}
 }
@@ -104,7 +97,6 @@ static void stop(struct watch *watch, int number)
 	int r;
 
 	session_log(session, "%s: unmounting %s", strsignal(number), session->dir);
-	atomic_store(&session->stop_asked, true);
 	/* The loop ends by itself when the mount has gone. */
 	r = unmount_plainly(session->dir);
 	if (!r || atomic_load(&session->ended))
