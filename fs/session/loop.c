@@ -15,6 +15,7 @@
 #define TICK_NS (1000 * 1000) /* so often the deputy looks */
 #define QUIET_TICKS 100       /* after so many without a request it sleeps, too */
 #define SOLE_AFTER 64         /* after so many requests of one client, others are not expected */
+#define LARGE_BYTES (128 << 10) /* reads and writes of so much take long */
 #define NUMBER_NONE 0
 
 struct worker {
@@ -163,6 +164,21 @@ static bool is_sole_client(struct loop *loop, const struct fuse_in_header *in)
 	return ++loop->in_a_row > SOLE_AFTER;
 }
 
+static bool is_long(const struct fuse_in_header *in)
+{
+	const struct fuse_read_in *read = (const struct fuse_read_in *)(in + 1);
+
+	switch (in->opcode) {
+	case FUSE_FSYNC:
+	case FUSE_FSYNCDIR:
+		return true;
+	case FUSE_READ:
+		return in->len >= sizeof(*in) + sizeof(*read) && read->size >= LARGE_BYTES;
+	default:
+		return in->len >= LARGE_BYTES;
+	}
+}
+
 static bool should_hand_over(struct loop *loop, const struct fuse_in_header *in)
 {
 	bool sole = is_sole_client(loop, in);
@@ -173,11 +189,9 @@ static bool should_hand_over(struct loop *loop, const struct fuse_in_header *in)
 	case FUSE_COPY_FILE_RANGE:
 	case FUSE_IOCTL:
 		return true;
-	case FUSE_FSYNC:
-	case FUSE_FSYNCDIR:
-		return !sole || request_waits(loop); /* a single client's next request comes after it */
 	default:
-		return request_waits(loop);
+		/* a sole client's next request comes after this one */
+		return (is_long(in) && !sole) || request_waits(loop);
 	}
 }
 

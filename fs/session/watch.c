@@ -56,7 +56,7 @@ static void wait_until_it_answers(struct watch *watch)
 	r = guard_start(session->dir, st.st_dev, &watch->guard);
 	if (r < 0)
 		session_log(session,
-			    "cannot start the guard: %s. If this process is killed, \"lsmfs umount %s\" may be needed",
+			    "cannot start the guard: %s. If this process is killed, \"lsmfs umount -f %s\" may be needed",
 			    strerror(-r), session->dir);
 	if (session->options.on_ready)
 		session->options.on_ready(session->options.ctx);

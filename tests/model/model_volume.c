@@ -12,7 +12,7 @@
 #include "tests/model/volume_model.h"
 #include "tests/support/rows_mem.h"
 
-static unsigned operations = SANITIZED ? 2000 : 6000;
+static unsigned operations = SANITIZED ? 700 : 6000;
 static uint64_t seed;
 
 static uint64_t few_hashes(const char *name, size_t size, uint64_t hash_seed)

@@ -67,10 +67,15 @@ none_left()
 	done
 }
 
-server_kill()
+note_children()
 {
 	read -r -a children <"/proc/$server/task/$server/children" || true # the line has no end
-	kill -9 "$server"
+}
+
+# It may have ended by itself, when the mount has died.
+server_kill()
+{
+	kill -9 "$server" 2>/dev/null || true
 	wait "$server" 2>/dev/null || true
 }
 
@@ -179,6 +184,7 @@ point "pgbench, $clients clients, $seconds s" load
 point "a tablespace, large values, copy, vacuum full, cluster" other_work
 
 point "a load" load_begin
+note_children
 server_kill
 point "the postmaster is killed, and the others end" wait_for 1500 none_left
 : >"$work/server.log"
@@ -187,6 +193,7 @@ point "recovery: what was committed is there" recovered
 point "pg_amcheck" checked
 
 point "a load again" load_begin
+note_children
 mount_kill
 server_kill
 point "the daemon is killed, and all of the server ends" wait_for 1500 none_left
