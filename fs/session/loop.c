@@ -11,10 +11,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#define SPIN_NS (30 * 1000)   /* so long a receiver looks before it sleeps */
-#define TICK_NS (1000 * 1000) /* so often the deputy looks */
-#define QUIET_TICKS 100       /* after so many without a request it sleeps, too */
-#define SOLE_AFTER 64         /* after so many requests of one client, others are not expected */
+#define SPIN_NS (30 * 1000)     /* so long a receiver looks before it sleeps */
+#define TICK_NS (1000 * 1000)   /* so often the deputy looks */
+#define QUIET_TICKS 100         /* after so many without a request it sleeps, too */
+#define SOLE_AFTER 64           /* after so many requests of one client, others are not expected */
 #define LARGE_BYTES (128 << 10) /* reads and writes of so much take long */
 #define NUMBER_NONE 0
 
