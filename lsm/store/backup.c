@@ -181,6 +181,8 @@ static int make(struct making *m, const struct capture *c, const struct lsm_copy
 	/* The entries of the files must be durable before a list speaks of them. */
 	if (!rc)
 		rc = env_sync_dir(m->db->env, m->dir->path);
+	if (!rc)
+		rc = options_load(m->db->env, m->db->dir, &m->backup.options);
 	if (rc)
 		return rc;
 	m->backup.number = m->dir->numbers_n ? m->dir->numbers[m->dir->numbers_n - 1] + 1 : 1;

@@ -5,6 +5,7 @@
  * backup - a directory of backups: files of stores, each once however many backups have it, and for each backup a list of
  * its files. docs/FORMATS.md has names and lines. Calls for a directory take the env of tests; lsm.h has those of users.
  */
+#include "lsm/store/options.h"
 #include "lsm/store/staging.h"
 
 /* One file of a store. Number and id tell it from all others, whatever store it comes from. */
@@ -19,6 +20,7 @@ struct backup_file {
 struct backup {
 	uint64_t number;
 	uint64_t created_us, sequence, copied_bytes;
+	struct lsm_options options; /* the store's kept ones */
 	struct backup_file *files;
 	size_t n, capacity;
 };

@@ -8,7 +8,8 @@
 #include "lsm/base/checksum.h"
 #include "lsm/store/backup.h"
 
-enum { VERSION = 1, LINE_MAX_BYTES = 200 };
+enum { VERSION = 2, VERSION_MIN = 1, LINE_MAX_BYTES = 200 };
+#define OPTION_PREFIX "option "
 static const uint64_t list_bytes_max = UINT64_C(1) << 30;
 
 static const char *const suffixes[] = {
@@ -128,6 +129,7 @@ static void encode(const struct backup *b, struct buf *t)
 	put_line(t, "lsm backup %d\n", VERSION);
 	put_line(t, "created %" PRIu64 "\nsequence %" PRIu64 "\ncopied %" PRIu64 "\n", b->created_us, b->sequence,
 		 b->copied_bytes);
+	options_add_lines(&b->options, OPTION_PREFIX, t);
 	for (size_t i = 0; i < b->n; i++) {
 		char name[64];
 
@@ -168,8 +170,9 @@ int backup_write(struct env *env, const char *dir, const struct backup *b)
 }
 
 /* One line of the text; false when it is none. */
-static bool parse_line(const char *line, struct backup *b, int *ret_rc)
+static bool parse_line(const char *line, const char *path, struct backup *b, int *ret_rc)
 {
+	const size_t prefix = sizeof(OPTION_PREFIX) - 1;
 	struct backup_file f;
 	char name[64];
 	int end = 0;
@@ -178,6 +181,10 @@ static bool parse_line(const char *line, struct backup *b, int *ret_rc)
 	    sscanf(line, "sequence %" SCNu64 "%n", &b->sequence, &end) == 1 ||
 	    sscanf(line, "copied %" SCNu64 "%n", &b->copied_bytes, &end) == 1)
 		return !line[end];
+	if (!strncmp(line, OPTION_PREFIX, prefix)) {
+		*ret_rc = options_parse_line(slice_of(line + prefix, strlen(line + prefix)), path, &b->options);
+		return true;
+	}
 	if (sscanf(line, "file %63s", name) != 1 || !file_name_parse(name, &f) ||
 	    sscanf(line, "file %*s %" SCNu64 " %" SCNx64 "%n", &f.bytes, &f.hash, &end) != 2 || line[end])
 		return false;
@@ -196,9 +203,9 @@ static int decode(char *text, size_t size, const char *path, struct backup *b)
 	if (sscanf(text, "lsm backup %u\n", &version) != 1 || size < sizeof(last_line) ||
 	    sscanf(text + body, "end %" SCNx64, &sum) != 1 || hash64(text, body, 0) != sum)
 		return status_corrupt(path, 0, "%s is not a whole list of a backup: its checksum is wrong", path);
-	if (version != VERSION)
-		return status_set(LSM_UNSUPPORTED, 0, path, 0, "%s is of version %u; this library knows version %d",
-				  path, version, VERSION);
+	if (version < VERSION_MIN || version > VERSION)
+		return status_set(LSM_UNSUPPORTED, 0, path, 0, "%s is of version %u; this library knows %d to %d", path,
+				  version, VERSION_MIN, VERSION);
 	text[body] = 0;
 	if (!strchr(text, '\n'))
 		return status_corrupt(path, 0, "%s: the first line has no end", path);
@@ -207,7 +214,7 @@ static int decode(char *text, size_t size, const char *path, struct backup *b)
 		if (!end)
 			return status_corrupt(path, 0, "%s: a line has no end", path);
 		*end = 0;
-		if (!parse_line(line, b, &rc))
+		if (!parse_line(line, path, b, &rc))
 			return status_corrupt(path, 0, "%s: cannot make sense of '%s'", path, line);
 	}
 	return rc;

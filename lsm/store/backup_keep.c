@@ -143,6 +143,8 @@ static int restore_files(struct backup_dir *d, const struct backup *b, const str
 		if (f->kind == STORE_MANIFEST)
 			manifest = f->number;
 	}
+	if (!rc)
+		rc = options_store(d->env, s->temp, &b->options, &(struct lsm_options){ 0 });
 	return rc ? rc : manifest_set_current(d->env, s->temp, manifest);
 }
 

@@ -58,5 +58,10 @@ int options_resolve(const struct lsm_options *given, const struct lsm_options *s
 int options_load(struct env *env, const char *dir, struct lsm_options *ret);
 /* Makes what `given` says, and `stored` where it says nothing, the stored options, if that is a change. */
 int options_store(struct env *env, const char *dir, const struct lsm_options *given, const struct lsm_options *stored);
+/* Adds a line "NAME=VALUE" for each kept option that is given, and for no other: a later version may have better defaults.
+ * `prefix` begins each line. */
+void options_add_lines(const struct lsm_options *options, const char *prefix, struct buf *ret);
+/* Takes one such line, without prefix and end. LSM_UNSUPPORTED: this version doesn't know it; `path` says where it stood. */
+int options_parse_line(struct lsm_slice line, const char *path, struct lsm_options *ret);
 
 #endif

@@ -40,7 +40,7 @@ static bool next_line(struct lsm_slice *text, struct lsm_slice *ret)
 	return true;
 }
 
-static int parse_line(struct lsm_slice line, const char *path, struct lsm_options *ret)
+int options_parse_line(struct lsm_slice line, const char *path, struct lsm_options *ret)
 {
 	const char *p = line.data, *equals = memchr(p, '=', line.size);
 	const struct option *o = equals ? option_find(slice_of(p, (size_t)(equals - p))) : NULL;
@@ -67,7 +67,7 @@ static int parse(struct lsm_slice text, const char *path, struct lsm_options *re
 	if (!slice_equal(line, slice_of(HEAD_LINE, sizeof(HEAD_LINE) - 1)))
 		return unknown(path, line);
 	while (!rc && next_line(&text, &line))
-		rc = parse_line(line, path, ret);
+		rc = options_parse_line(line, path, ret);
 	return rc;
 }
 
@@ -112,19 +112,23 @@ int options_load(struct env *env, const char *dir, struct lsm_options *ret)
 	return rc;
 }
 
-/* Only what was asked for: a later version may have better defaults. */
-static void compose(const struct lsm_options *options, struct buf *ret)
+void options_add_lines(const struct lsm_options *options, const char *prefix, struct buf *ret)
 {
 	const struct option *o;
 
-	text_add(ret, HEAD_LINE "\n");
 	for (size_t i = 0; (o = option_at(i)); i++) {
 		if (!o->kept || !option_is_given(o, options))
 			continue;
-		text_add(ret, "%s=", o->name);
+		text_add(ret, "%s%s=", prefix, o->name);
 		option_to_text(o, options, ret);
 		text_add(ret, "\n");
 	}
+}
+
+static void compose(const struct lsm_options *options, struct buf *ret)
+{
+	text_add(ret, HEAD_LINE "\n");
+	options_add_lines(options, "", ret);
 	if (!ret->failed)
 		text_add(ret, TAIL "%08x\n", checksum32(ret->data, ret->size, 0));
 }

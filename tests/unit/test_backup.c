@@ -114,6 +114,29 @@ static void test_restore(void **state)
 	assert_ok(lsm_backup_verify(beside(t, "backups"), 0, NULL));
 }
 
+/* What was asked for once shapes a restored store's files, too. */
+static void test_options_go_along(void **state)
+{
+	struct db_test *t = *state, copy;
+	struct lsm_options o = { 0 };
+
+	db_close(t);
+	t->options.filter_bits = 17;
+	assert_ok(lsm_options_set(&t->options, "level_compression", "zstd"));
+	db_open(t);
+	fill(t, 1, 0, KEYS);
+	backup(t);
+	db_close(t);
+	t->options.filter_bits = 0;
+	assert_ok(lsm_options_set(&t->options, "level_compression", "default"));
+	restore(t, 1, &copy);
+	lsm_get_options(copy.db, &o);
+	assert_int_equal(o.filter_bits, 17);
+	assert_int_equal(o.level_compression[0], LSM_COMPRESS_ZSTD + 1);
+	expect_filled(&copy, 1, 0, KEYS);
+	db_close(&copy);
+}
+
 /* Only what is new is copied; a copy of the store shares what it has in common with it. */
 static void test_incremental(void **state)
 {
@@ -503,9 +526,16 @@ int main(void)
 #define T(fn) cmocka_unit_test_setup_teardown(fn, db_setup, db_teardown)
 #define CLOSED(fn) cmocka_unit_test_setup_teardown(fn, db_setup_closed, db_teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_restore),      CLOSED(test_incremental),   T(test_delete),
-		T(test_in_the_way),   T(test_progress),           T(test_damaged_file),
-		T(test_damaged_list), CLOSED(test_every_failure), T(test_crash),
+		T(test_restore),
+		CLOSED(test_incremental),
+		T(test_delete),
+		T(test_options_go_along),
+		T(test_in_the_way),
+		T(test_progress),
+		T(test_damaged_file),
+		T(test_damaged_list),
+		CLOSED(test_every_failure),
+		T(test_crash),
 	};
 
 	return cmocka_run_group_tests_name("backup", tests, NULL, NULL);
