@@ -46,7 +46,7 @@ static bool lies_in_closed(void *ctx, const void *value)
  */
 static void trim(struct block_cache *b)
 {
-	enum { HOLES_SHARE = 16 };
+	enum { HOLES_SHARE = 32 };
 	uint64_t capacity = cache_capacity(b->cache), charged = cache_charged(b->cache);
 	uint64_t limit = charged < capacity ? capacity - charged : 0, bytes = block_heap_bytes(b->heap);
 

@@ -82,10 +82,29 @@ static void *pages_take_all(size_t bytes)
 _Static_assert(ARENA_LARGE_BYTES == PAGES_CHUNK_BYTES, "a chunk of the arena is a chunk of pages");
 static const struct arena_large huge_pages = { pages_take_all, pages_release };
 
-/* A table of a few chunks is worth pages of its own, which come as zeros. */
+/* From a chunk on it is worth pages of its own, which come as zeros. */
 static bool has_pages(size_t bytes)
 {
 	return !PAGES_WATCHED && bytes >= PAGES_CHUNK_BYTES;
+}
+
+static size_t whole_chunks(size_t bytes)
+{
+	return (bytes + PAGES_CHUNK_BYTES - 1) / PAGES_CHUNK_BYTES * PAGES_CHUNK_BYTES;
+}
+
+void *memtable_pages_take(size_t bytes)
+{
+	return has_pages(bytes) ? pages_take_all(whole_chunks(bytes))
+				: aligned_alloc(_Alignof(struct bucket), (bytes + 63) / 64 * 64);
+}
+
+void memtable_pages_give(void *p, size_t bytes)
+{
+	if (p && has_pages(bytes))
+		pages_release(p, whole_chunks(bytes));
+	else
+		free(p);
 }
 
 static int buckets_new(struct memtable *m, uint64_t bytes)
@@ -98,22 +117,10 @@ static int buckets_new(struct memtable *m, uint64_t bytes)
 		m->bucket_shift--;
 	}
 	m->buckets_bytes = n * sizeof(*m->buckets);
-	if (has_pages(m->buckets_bytes)) {
-		m->buckets = pages_take_all(m->buckets_bytes);
-	} else {
-		m->buckets = aligned_alloc(_Alignof(struct bucket), m->buckets_bytes);
-		if (m->buckets)
-			memset(m->buckets, 0, m->buckets_bytes);
-	}
+	m->buckets = memtable_pages_take(m->buckets_bytes);
+	if (m->buckets && !has_pages(m->buckets_bytes))
+		memset(m->buckets, 0, m->buckets_bytes);
 	return m->buckets ? LSM_OK : status_no_memory(m->buckets_bytes);
-}
-
-static void buckets_free(struct memtable *m)
-{
-	if (m->buckets && has_pages(m->buckets_bytes))
-		pages_release(m->buckets, m->buckets_bytes);
-	else
-		free(m->buckets);
 }
 
 int memtable_new(uint64_t first_segment, uint64_t bytes, struct memtable **ret)
@@ -162,7 +169,7 @@ void memtable_unref(struct memtable *m)
 	for (size_t i = 0; i < m->segments_n; i++)
 		segment_release(m->segments[i]);
 	free(m->segments);
-	buckets_free(m);
+	memtable_pages_give(m->buckets, m->buckets_bytes);
 	arena_done(&m->arena);
 	mutex_done(&m->order);
 	free(m);

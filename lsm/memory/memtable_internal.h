@@ -34,6 +34,10 @@ struct bucket {
 	_Alignas(64) _Atomic uintptr_t slots[BUCKET_SLOTS];
 };
 
+/* Memory that goes back to the kernel as soon as it is given, if it is much; aligned as a bucket. NULL: memory is short. */
+void *memtable_pages_take(size_t bytes);
+void memtable_pages_give(void *p, size_t bytes);
+
 struct run_set;
 
 struct memtable {

@@ -209,17 +209,18 @@ static void link_one(struct memtable *m, struct node *n)
 static void link_waiting(struct memtable *m, struct node *first)
 {
 	struct item *items;
-	size_t n = 0;
+	size_t n = 0, bytes;
 
 	for (struct node *at = first; at; at = atomic_load_explicit(&at->links[0], memory_order_relaxed))
 		n++;
-	items = n > 1 ? malloc(2 * n * sizeof(*items)) : NULL;
+	bytes = 2 * n * sizeof(*items);
+	items = n > 1 ? memtable_pages_take(bytes) : NULL;
 	if (items) {
 		for (size_t i = 0; i < n; i++, first = atomic_load_explicit(&first->links[0], memory_order_relaxed))
 			items[i].node = first;
 		sort_items(items, n, items + n);
 		link_sorted(m, items, n);
-		free(items);
+		memtable_pages_give(items, bytes);
 	} else {
 		while (first) {
 			struct node *next = atomic_load_explicit(&first->links[0], memory_order_relaxed);

@@ -179,10 +179,11 @@ static int pick(struct lsm_db *db, const struct version *v, const struct segment
 	return pick_reads(v, &db->picker, seeks - db->version_seeks, gets - db->version_gets, ret, ret_found);
 }
 
-/* Picks and runs one job. False when there is none to do now. */
+/* Picks and runs one job. False when there is none to do now. Holds a version and no superversion: memtables that are
+ * flushed meanwhile go at once. */
 static bool compact_once(struct lsm_db *db)
 {
-	struct superversion *sv;
+	struct version *v;
 	struct segment_info *infos = NULL;
 	struct job j = { 0 };
 	bool found = false;
@@ -194,10 +195,10 @@ static bool compact_once(struct lsm_db *db)
 		return true;
 	rc = segment_infos(db, &infos, &n);
 	mutex_lock(&db->lock);
-	sv = atomic_load(&db->current);
-	atomic_fetch_add_explicit(&sv->refs, 1, memory_order_relaxed);
+	v = atomic_load(&db->current)->version;
+	version_ref(v);
 	if (!rc)
-		rc = pick(db, sv->version, infos, n, &j, &found);
+		rc = pick(db, v, infos, n, &j, &found);
 	if (!rc && found && !job_begin(db, &j)) {
 		job_done(&j);
 		found = false;
@@ -206,12 +207,12 @@ static bool compact_once(struct lsm_db *db)
 	free(infos);
 	if (found) {
 		job_to_text(&j, text, sizeof(text));
-		rc = job_run(db, &j, sv->version);
+		rc = job_run(db, &j, v);
 		log_failure(db, text, rc);
 		job_end(db, &j, rc == LSM_CORRUPT);
 	}
 	job_done(&j);
-	superversion_unref(sv);
+	version_unref(v);
 	superversion_collect(db);
 	return found && !rc;
 }
