@@ -7,7 +7,7 @@ set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
 # shellcheck disable=SC2034
-packages_build="build-essential meson ninja-build pkg-config libfuse3-dev fuse3 liblz4-dev libzstd-dev libxxhash-dev"
+packages_build="build-essential meson ninja-build pkg-config libfuse3-dev fuse3 liblz4-dev libzstd-dev libxxhash-dev liburing-dev"
 
 say()
 {

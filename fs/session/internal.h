@@ -18,6 +18,10 @@
 
 struct loop;
 struct pages;
+struct ring;
+
+/* The most content in a request or an answer. */
+#define WRITE_SIZE_MAX (1u << 20)
 
 struct session {
 	struct volume *volume;
@@ -28,6 +32,7 @@ struct session {
 	bool no_open, no_opendir; /* the kernel can do without OPEN and RELEASE; set by INIT */
 	atomic_bool setxattr_ext; /* SETXATTR has a longer head than libfuse knows; set by INIT */
 	struct loop *loop;        /* from session_run() on */
+	struct ring *ring;        /* from INIT on; NULL: all goes by /dev/fuse */
 	atomic_bool ended;        /* the loop has returned */
 	struct pages *pages;      /* while the session runs */
 };
@@ -61,6 +66,8 @@ void inode_unref(struct session *session, vol_ino ino, uint64_t n);
 void session_log(const struct session *session, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* `size` bytes of the calling thread's own memory, valid until its next call; NULL: no memory. */
 void *scratch_buffer(size_t size);
+/* The same for the content of the answer; it is not copied once more if it comes by a ring. */
+void *answer_buffer(fuse_req_t req, size_t size);
 
 /* caller.c: false, too, when it can't be found out */
 bool caller_is_in_group(fuse_req_t req, gid_t gid);

@@ -26,7 +26,7 @@ struct worker {
 
 struct loop {
 	struct session *session;
-	int64_t spin_ns;
+	_Atomic int64_t spin_ns;
 	unsigned threads_max;
 
 	/* Nobody receives. Who is done with a request is often here before the thread that was woken for it: then the one
@@ -130,9 +130,9 @@ static bool request_waits(const struct loop *loop)
 	return poll(&p, 1, 0) != 0;
 }
 
-static void spin(const struct loop *loop)
+static void spin(const struct loop *loop, int64_t ns)
 {
-	int64_t end = now_ns() + loop->spin_ns;
+	int64_t end = now_ns() + ns;
 
 	while (!request_waits(loop) && now_ns() < end)
 		continue;
@@ -142,10 +142,11 @@ static void spin(const struct loop *loop)
 static int receive(struct worker *w)
 {
 	struct fuse_session *fuse = w->loop->session->fuse;
+	int64_t ns = atomic_load_explicit(&w->loop->spin_ns, memory_order_relaxed);
 	int r;
 
-	if (w->loop->spin_ns)
-		spin(w->loop);
+	if (ns)
+		spin(w->loop, ns);
 	do {
 		r = fuse_session_exited(fuse) ? 0 : fuse_session_receive_buf(fuse, &w->buf);
 	} while (r == -EINTR || r == -EAGAIN);
@@ -302,7 +303,7 @@ int loop_new(struct session *session, unsigned threads_max, struct loop **ret)
 	loop->session = session;
 	loop->threads_max = threads_max;
 	/* A lone processor has better things to do. */
-	loop->spin_ns = sysconf(_SC_NPROCESSORS_ONLN) > 1 ? SPIN_NS : 0;
+	atomic_init(&loop->spin_ns, sysconf(_SC_NPROCESSORS_ONLN) > 1 ? SPIN_NS : 0);
 	atomic_init(&loop->vacant, true);
 	sem_init(&loop->wake, 0, 0);
 	sem_init(&loop->deputy_wake, 0, 0);
@@ -346,6 +347,11 @@ void loop_kick(struct loop *loop)
 	for (unsigned i = 0; loop->running && i < loop->n; i++)
 		pthread_kill(loop->workers[i].thread, SIGUSR2);
 	pthread_mutex_unlock(&loop->lock);
+}
+
+void loop_rest(struct loop *loop)
+{
+	atomic_store_explicit(&loop->spin_ns, 0, memory_order_relaxed);
 }
 
 void loop_free(struct loop *loop)

@@ -23,6 +23,8 @@ int loop_new(struct session *session, unsigned threads_max, struct loop **ret);
 int loop_run(struct loop *loop);
 /* Has the threads look up whether the session is to end; again and again, as one may just go to sleep. Any thread. */
 void loop_kick(struct loop *loop);
+/* From now on the receiver sleeps at once: what comes is neither frequent nor urgent. Any thread. */
+void loop_rest(struct loop *loop);
 void loop_free(struct loop *loop);
 
 #endif

@@ -36,7 +36,7 @@ void op_open(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
 
 void op_read(fuse_req_t req, fuse_ino_t node, size_t size, off_t offset, struct fuse_file_info *fi)
 {
-	char *buf = scratch_buffer(size ? size : 1);
+	char *buf = answer_buffer(req, size);
 	struct volume *volume = session_of(req)->volume;
 	vol_ino ino = ino_of_node(node);
 	size_t got = 0;

@@ -12,6 +12,7 @@
  * So of the threads that serve requests only some may wait for this at a time; the rest is left to a thread of its own.
  */
 #include "fs/session/internal.h"
+#include "fs/session/ring.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -22,7 +23,7 @@ enum job_kind { JOB_SEEK, JOB_WRITTEN };
 struct job {
 	struct job *next;
 	enum job_kind kind;
-	fuse_req_t req;
+	fuse_req_t req; /* NULL: it is answered */
 	fuse_ino_t node;
 	uint64_t offset;
 	size_t size; /* JOB_WRITTEN */
@@ -119,7 +120,8 @@ static void run_seek(struct session *session, const struct job *job)
 static void run_written(struct session *session, const struct job *job)
 {
 	(void)drop_pages(session, job->node, job->offset, job->offset + job->size);
-	fuse_reply_write(job->req, job->size);
+	if (job->req)
+		fuse_reply_write(job->req, job->size);
 }
 
 static void run(struct session *session, const struct job *job)
@@ -202,7 +204,8 @@ static void leave_to_thread(struct pages *pages, const struct job *job)
 	struct job *copy = malloc(sizeof(*copy));
 
 	if (!copy) {
-		fuse_reply_err(job->req, ENOMEM);
+		if (job->req)
+			fuse_reply_err(job->req, ENOMEM);
 		return;
 	}
 	*copy = *job;
@@ -213,12 +216,42 @@ static void leave_to_thread(struct pages *pages, const struct job *job)
 	pthread_mutex_unlock(&pages->lock);
 }
 
+/* As a file system without holes may answer. */
+static void reply_all_data(struct session *session, const struct job *job)
+{
+	struct vol_attr attr;
+	struct answer a = { .r = volume_getattr(session->volume, ino_of_node(job->node), &attr) };
+
+	if (a.r == 0 && job->offset >= attr.size)
+		a.r = -ENXIO;
+	else if (a.r == 0)
+		a.found = job->whence == SEEK_DATA ? job->offset : attr.size;
+	reply_seek(job->req, &a);
+}
+
+/* A request keeps its place in the ring until it is answered, and the page that it would wait for may need one: too many
+ * don't wait. */
+static void answer_first(struct session *session, const struct job *job)
+{
+	struct job rest = *job;
+
+	if (job->kind == JOB_SEEK) {
+		reply_all_data(session, job);
+		return;
+	}
+	rest.req = NULL;
+	fuse_reply_write(job->req, job->size);
+	leave_to_thread(session->pages, &rest);
+}
+
 static void run_here_or_there(struct session *session, const struct job *job)
 {
 	struct pages *pages = session->pages;
 
 	if (atomic_fetch_add(&pages->serving, 1) < PAGES_SERVING_MAX)
 		run(session, job);
+	else if (ring_serves(session->ring))
+		answer_first(session, job);
 	else
 		leave_to_thread(pages, job);
 	atomic_fetch_sub(&pages->serving, 1);

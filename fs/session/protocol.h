@@ -39,6 +39,30 @@ struct protocol_statx_out {
 	struct protocol_statx stat;
 };
 
+/* FUSE over io_uring (7.42). The second half of `flags` of INIT: */
+#define PROTOCOL_OVER_IO_URING (1u << (41 - 32))
+
+enum { PROTOCOL_RING_REGISTER = 1, PROTOCOL_RING_COMMIT_AND_FETCH = 2 }; /* commands */
+
+/* What goes with a command. */
+struct protocol_ring_command {
+	uint64_t flags, commit_id;
+	uint16_t qid;
+	uint8_t padding[6];
+};
+
+struct protocol_ring_header {
+	char in_out[128]; /* struct fuse_in_header, or fuse_out_header */
+	char op_in[128];  /* the operation's own header */
+	struct {
+		uint64_t flags, commit_id;
+		uint32_t payload_size, padding;
+		uint64_t reserved;
+	} entry;
+};
+
+_Static_assert(sizeof(struct protocol_ring_command) == 24, "as the kernel has it");
+_Static_assert(sizeof(struct protocol_ring_header) == 288, "as the kernel has it");
 _Static_assert(sizeof(struct protocol_statx_in) == 24, "as the kernel has it");
 _Static_assert(sizeof(struct protocol_statx) == 256, "as the kernel has it");
 _Static_assert(sizeof(struct protocol_statx_out) == 288, "as the kernel has it");

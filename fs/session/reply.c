@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What all requests need: the session, the answer with an inode, reclaiming, memory of the thread. */
 #include "fs/session/internal.h"
+#include "fs/session/ring.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -177,4 +178,12 @@ void *scratch_buffer(size_t size)
 		scratch->size = size;
 	}
 	return scratch->data;
+}
+
+void *answer_buffer(fuse_req_t req, size_t size)
+{
+	struct ring *ring = session_of(req)->ring;
+	void *space = ring ? ring_answer_space(ring, size) : NULL;
+
+	return space ? space : scratch_buffer(size ? size : 1);
 }

@@ -2,6 +2,7 @@
 /* The life of a session: what is agreed with the kernel, the loop, the end. */
 #include "fs/session/internal.h"
 #include "fs/session/loop.h"
+#include "fs/session/ring.h"
 #include "fs/session/watch.h"
 
 #include <errno.h>
@@ -10,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define WRITE_SIZE_MAX (1u << 20)
 /* So many callers can wait for a sync together and share it; each thread may hold a buffer of WRITE_SIZE_MAX. */
 #define THREADS_MAX 32
 _Static_assert(THREADS_MAX >= 2 * PAGES_SERVING_MAX, "enough of them serve, whatever the others wait for");
@@ -150,6 +150,8 @@ int session_run(struct session *session)
 	fuse_session_unmount(session->fuse);
 	watch_stop(watch);
 	pages_stop(session);
+	ring_free(session->ring); /* behind the pages, which may have answers for it */
+	session->ring = NULL;
 	return r;
 }
 

@@ -16,6 +16,7 @@ struct session_options {
 	const char *fuse_options; /* for libfuse and the kernel: "fsname=…,subtype=…,ro,allow_other …" */
 	bool sync_data;           /* every write is durable when it returns */
 	bool sync_names;          /* every create, rename, unlink … is durable when it returns */
+	bool no_uring;            /* requests come by /dev/fuse, even where the kernel offers io_uring */
 	bool no_acl;              /* rights are what the modes say; nobody sees or sets an access control list */
 	/* One line for each event worth telling. Called from any thread. */
 	void (*log)(void *ctx, const char *line);

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "fs/session/transport.h"
 #include "fs/session/internal.h"
+#include "fs/session/loop.h"
 #include "fs/session/protocol.h"
+#include "fs/session/ring.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,7 +21,7 @@
 static _Thread_local struct request current;
 /* Of an INIT: */
 static _Thread_local uint64_t init_unique;
-static _Thread_local uint32_t offered; /* flags of the kernel */
+static _Thread_local uint32_t offered, offered2; /* flags of the kernel */
 
 const struct request *transport_request(void)
 {
@@ -38,6 +40,8 @@ static void note_init(struct fuse_in_header *in)
 
 	init_unique = in->unique;
 	offered = init ? init->flags : 0;
+	init = body_of(in, sizeof(*init));
+	offered2 = init && offered & FUSE_INIT_EXT ? init->flags2 : 0;
 }
 
 static void note_setattr(struct fuse_in_header *in)
@@ -89,7 +93,7 @@ static size_t syncfs_to_fsync(struct fuse_in_header *in)
 }
 
 /* STATX begins as GETATTR does, TMPFILE is CREATE without a name that counts; their operations look at the opcode. */
-static size_t take(struct session *session, struct fuse_in_header *in)
+size_t transport_take(struct session *session, struct fuse_in_header *in)
 {
 	current = (struct request){ .opcode = in->opcode };
 	switch (in->opcode) {
@@ -130,18 +134,58 @@ static ssize_t transport_read(int fd, void *buf, size_t size, void *userdata)
 
 	/* The kernel gives a request as a whole or not at all. */
 	if (n >= (ssize_t)sizeof(*in) && in->len == (size_t)n)
-		n = (ssize_t)take(userdata, in);
+		n = (ssize_t)transport_take(userdata, in);
 	return n;
 }
 
-/* Adds to the answer of INIT what is wanted and offered. */
-static void amend_init(struct session *session, struct fuse_init_out *out)
+/* The kernel holds all requests back until the ring is there: it is promised when the threads are ready. */
+static void promise_ring(struct session *session, struct fuse_init_out *out)
 {
+	int r;
+
+	if (!(offered2 & PROTOCOL_OVER_IO_URING) || session->options.no_uring)
+		return;
+	r = ring_new(session, &session->ring);
+	if (r < 0) {
+		session_log(session, "no io_uring: %s; requests come by /dev/fuse", strerror(-r));
+		return;
+	}
+	out->flags |= FUSE_INIT_EXT;
+	out->flags2 |= PROTOCOL_OVER_IO_URING;
+}
+
+/* Adds to the answer of INIT what is wanted and offered. */
+static void amend_init(struct session *session, struct iovec *answer)
+{
+	struct fuse_init_out *out = answer->iov_base;
 	uint32_t added = FLAGS_WANTED & offered & ~out->flags;
 
 	out->flags |= added;
 	/* A libfuse that asks for it itself knows the longer head. */
 	atomic_store(&session->setxattr_ext, (added & FUSE_SETXATTR_EXT) != 0);
+	if (answer->iov_len >= offsetof(struct fuse_init_out, flags2) + sizeof(out->flags2))
+		promise_ring(session, out);
+}
+
+static ssize_t answer_init(struct session *session, int fd, struct iovec *iov, int count)
+{
+	ssize_t n;
+
+	amend_init(session, &iov[1]);
+	n = writev(fd, iov, count);
+	if (session->ring && n >= 0) {
+		ring_begin(session->ring);
+		loop_rest(session->loop);
+	}
+	return n;
+}
+
+static bool answers_init(const struct iovec *iov, int count)
+{
+	const struct fuse_out_header *out = iov[0].iov_base;
+
+	return current.opcode == FUSE_INIT && count == 2 && out->unique == init_unique && !out->error &&
+	       iov[1].iov_len >= offsetof(struct fuse_init_out, flags) + sizeof(uint32_t);
 }
 
 static ssize_t transport_writev(int fd, struct iovec *iov, int count, void *userdata)
@@ -149,10 +193,9 @@ static ssize_t transport_writev(int fd, struct iovec *iov, int count, void *user
 	struct session *session = userdata;
 	const struct fuse_out_header *out = iov[0].iov_base;
 
-	if (current.opcode == FUSE_INIT && count == 2 && out->unique == init_unique && !out->error &&
-	    iov[1].iov_len >= offsetof(struct fuse_init_out, flags) + sizeof(uint32_t))
-		amend_init(session, iov[1].iov_base);
-	return writev(fd, iov, count);
+	if (session->ring && ring_answer(session->ring, out->unique, iov, count))
+		return (ssize_t)out->len;
+	return answers_init(iov, count) ? answer_init(session, fd, iov, count) : writev(fd, iov, count);
 }
 
 int transport_start(struct session *session)

@@ -10,9 +10,14 @@
  * that the calling thread works on.
  */
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
+struct fuse_in_header;
 struct session;
+
+/* Makes a request that the calling thread got one that libfuse knows. Returns its size. */
+size_t transport_take(struct session *session, struct fuse_in_header *in);
 
 /* Between the mount and the first request. -errno. */
 int transport_start(struct session *session);

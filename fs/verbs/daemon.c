@@ -125,6 +125,7 @@ static int serve_volume(struct daemon *daemon, struct volume *volume)
 		.fuse_options = fuse_options,
 		.sync_data = request->options.sync_data,
 		.sync_names = request->options.sync_names,
+		.no_uring = request->options.no_uring,
 		.no_acl = request->options.no_acl,
 		.log = daemon->ready_fd < 0 ? log_in_foreground : log_in_background,
 		.on_ready = on_ready,

@@ -42,6 +42,8 @@ static const struct mount_option options_table[] = {
 	{ "rw", NULL, CLEAR, FLAG(read_only), "read and write (default)" },
 	{ "noacl", NULL, SET, FLAG(no_acl), "access control lists are kept, but neither shown nor minded" },
 	{ "acl", NULL, CLEAR, FLAG(no_acl), "they are (default)" },
+	{ "nouring", NULL, SET, FLAG(no_uring), "requests don't come by io_uring, even where the kernel offers it" },
+	{ "uring", NULL, CLEAR, FLAG(no_uring), "they do (default)" },
 	{ "nonempty", NULL, SET, FLAG(nonempty), "mount over a directory that is not empty" },
 	{ "allow_other", NULL, SET, FLAG(allow_other), "other users may use the mount (default for root)" },
 	{ "allow_root", NULL, SET, FLAG(allow_root), "root may use the mount, besides the user who mounts" },

@@ -15,6 +15,7 @@ struct mount_options {
 	bool read_only;
 	bool sync_data, sync_names;
 	bool nonempty;
+	bool no_uring;
 	bool no_acl;
 	bool allow_other, allow_root;
 	bool nosuid, nodev, noexec, nodiratime;

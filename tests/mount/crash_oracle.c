@@ -292,7 +292,8 @@ static ssize_t perform(const struct op *op)
 
 static bool fs_died(int err)
 {
-	return err == ENOTCONN || err == ECONNABORTED || err == EIO || err == ENODEV;
+	return err == ENOTCONN || err == ECONNABORTED || err == EIO || err == ENODEV ||
+	       err == ECANCELED /* on its way by io_uring */;
 }
 
 static bool is_write(const struct op *op)

@@ -89,7 +89,7 @@ static bool file_system_is_dead(struct worker *x)
 	struct statx st;
 
 	return statx(AT_FDCWD, x->s->dir, AT_STATX_FORCE_SYNC, STATX_BASIC_STATS, &st) < 0 &&
-	       (errno == ENOTCONN || errno == ECONNABORTED);
+	       (errno == ENOTCONN || errno == ECONNABORTED || errno == ECANCELED);
 }
 
 void call_failed(struct worker *x, const char *what)
