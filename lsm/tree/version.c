@@ -336,7 +336,12 @@ int edit_decode(struct lsm_slice record, const char *file, struct tree *tree, st
 			rc = decode_name(&r, &e.named_removed, false);
 			break;
 		default:
-			r.failed = true;
+			/* The record checks: whoever wrote it knew more than this version. What follows can't be told. */
+			if (!r.failed)
+				rc = status_set(LSM_UNSUPPORTED, 0, file, 0,
+						"%s holds an edit with the tag %llu, which this library doesn't know. "
+						"Nothing was changed",
+						file, (unsigned long long)tag);
 		}
 		if (!rc && r.failed)
 			rc = status_corrupt(file, 0, "%s: an edit is malformed (tag %llu)", file,

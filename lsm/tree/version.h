@@ -97,7 +97,8 @@ int edit_remove(struct edit *e, unsigned level, uint64_t number);
 void edit_done(struct edit *e);
 /* The manifest's record. */
 void edit_encode(const struct edit *e, struct buf *ret);
-/* Reads a record; `file` names the manifest in messages. Makes table_metas. */
+/* Reads a record; `file` names the manifest in messages. Makes table_metas. LSM_CORRUPT; LSM_UNSUPPORTED: it has a tag of a
+ * later version. */
 int edit_decode(struct lsm_slice record, const char *file, struct tree *tree, struct edit *ret);
 
 /* An empty version; one reference. */
