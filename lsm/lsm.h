@@ -501,6 +501,47 @@ LSM_API LSM_CHECK_RESULT int lsm_get_histogram(struct lsm_db *db, enum lsm_histo
 LSM_API char *lsm_stats_text(struct lsm_db *db);
 
 /* ---------------------------------------------------------------------------------------------------------------
+ * Checking a store
+ */
+
+enum lsm_find_severity {
+	LSM_FIND_INFO,   /* nothing is wrong: a file that belongs to nothing, a torn tail, damage in bytes that nobody needs */
+	LSM_FIND_DAMAGE, /* something is wrong, missing or can't be read */
+};
+
+/* Something that a check has found. All it points to is valid during the call. */
+struct lsm_find {
+	enum lsm_find_severity severity;
+	int code;         /* LSM_CORRUPT, LSM_IO, LSM_UNSUPPORTED; LSM_OK for what is only told */
+	const char *file; /* its path; never NULL */
+	uint64_t offset;  /* in the file, where one is known, else 0 */
+	const char *what; /* one sentence */
+	/* The keys that may be concerned: those from begin to before end. Both of size 0: not known, or none; only `end` of
+	 * size 0: the one key `begin`. */
+	struct lsm_slice begin, end;
+};
+
+struct lsm_check_options {
+	/* Called for each find; a non-zero code ends the check and is returned. May be NULL. */
+	int (*find)(void *ctx, const struct lsm_find *find);
+	/* Called now and then with the bytes read and to be read; likewise. May be NULL. */
+	int (*progress)(void *ctx, uint64_t done_bytes, uint64_t total_bytes);
+	void *ctx;
+	struct env *env; /* for tests, as in lsm_options */
+};
+
+/*
+ * Reads every file of the store in directory `path`, which nobody has open, and compares all that is said twice: checksums of
+ * all blocks, records and chunks; the order of keys; indexes, filters, counts and bounds of tables; the manifest and its
+ * levels; the log as an open would replay it; and that each pointer to a large value leads to one. Nothing is changed (but
+ * that LOCK is made if it is missing). The check goes on behind what it finds. `options` may be NULL.
+ * Memory: 16 bytes for each large value, and one table's block at a time.
+ * Errors: LSM_CORRUPT (there was at least one LSM_FIND_DAMAGE; lsm_last_error() has the first), LSM_UNSUPPORTED (one of them
+ * was a file of a later version), LSM_BUSY, LSM_NOT_STORE, LSM_IO, LSM_NO_MEMORY.
+ */
+LSM_API LSM_CHECK_RESULT int lsm_check(const char *path, const struct lsm_check_options *options);
+
+/* ---------------------------------------------------------------------------------------------------------------
  * Looking into files
  */
 

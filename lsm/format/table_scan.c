@@ -7,8 +7,11 @@ struct scan {
 	struct table t; /* only what reading a block needs */
 	const struct table_scan_fns *fns;
 	void *ctx;
-	struct buf last_key;
+	struct buf last_key;   /* the last entry's, then that of the index for it */
+	struct buf low;        /* the index's last key */
+	struct lsm_slice high; /* the index's present key */
 	uint64_t entries, damaged;
+	uint64_t bytes; /* of the blocks that were met */
 };
 
 /* What is damaged is told and passed over. */
@@ -17,7 +20,7 @@ static int settle(struct scan *s, int rc)
 	if (rc != LSM_CORRUPT && rc != LSM_IO)
 		return rc;
 	s->damaged++;
-	return s->fns->damage(s->ctx);
+	return s->fns->damage(s->ctx, buf_slice(&s->low), s->high);
 }
 
 static int scan_entry(struct scan *s, const struct block_iter *bi, uint64_t offset)
@@ -26,9 +29,11 @@ static int scan_entry(struct scan *s, const struct block_iter *bi, uint64_t offs
 	int rc = LSM_OK;
 
 	if (s->last_key.size && ikey_compare(buf_slice(&s->last_key), key) >= 0)
-		rc = settle(s, status_corrupt(s->t.file->path, offset,
-					      "an entry of the block at byte %llu of %s is not behind the one before",
-					      (unsigned long long)offset, s->t.file->path));
+		rc = settle(s,
+			    status_corrupt(s->t.file->path, offset,
+					   "an entry of the block at byte %llu of %s is not behind the one before, or "
+					   "what the index says of it",
+					   (unsigned long long)offset, s->t.file->path));
 	buf_set(&s->last_key, key);
 	if (s->last_key.failed)
 		return status_no_memory(key.size);
@@ -51,6 +56,7 @@ static int scan_block(struct scan *s, const char *what, struct block_handle h,
 		table_unpin_block(&s->t, &pin);
 		return settle(s, rc);
 	}
+	s->bytes += h.size + STORED_TAIL_BYTES;
 	rc = s->fns->block(s->ctx, what, h.offset, h.size);
 	block_iter_init(&bi);
 	block_iter_set(&bi, &block);
@@ -63,22 +69,64 @@ static int scan_block(struct scan *s, const char *what, struct block_handle h,
 	return rc;
 }
 
+/* The index is at the entry `key`; what it refers to lies behind the entry before. */
+static int index_enter(struct scan *s, struct lsm_slice key, uint64_t offset)
+{
+	s->high = key;
+	if (!s->low.size || ikey_compare(buf_slice(&s->low), key) < 0)
+		return LSM_OK;
+	return settle(s, status_corrupt(s->t.file->path, offset,
+					"an entry of the index block at byte %llu of %s is not behind the one before",
+					(unsigned long long)offset, s->t.file->path));
+}
+
+/* No entry met so far lies behind what the index says, and none that comes lies in front of it. */
+static int index_leave(struct scan *s, struct lsm_slice key, uint64_t offset)
+{
+	int rc = LSM_OK;
+
+	if (s->last_key.size && ikey_compare(buf_slice(&s->last_key), key) > 0)
+		rc = settle(s,
+			    status_corrupt(s->t.file->path, offset,
+					   "the index block at byte %llu of %s ends a block in front of its last entry",
+					   (unsigned long long)offset, s->t.file->path));
+	buf_set(&s->last_key, key);
+	buf_set(&s->low, key);
+	s->high = slice_of(NULL, 0);
+	return s->low.failed || s->last_key.failed ? status_no_memory(key.size) : rc;
+}
+
 static int scan_data(struct scan *s, const struct block_iter *bi, uint64_t offset)
 {
+	struct lsm_slice key = bi->it.key;
 	struct block_handle h;
-	int rc = table_index_handle(&s->t, bi->it.value, &h);
+	int rc = index_enter(s, key, offset);
 
-	(void)offset;
-	return rc ? settle(s, rc) : scan_block(s, "data", h, scan_entry);
+	if (!rc)
+		rc = table_index_handle(&s->t, bi->it.value, &h);
+	rc = rc ? settle(s, rc) : scan_block(s, "data", h, scan_entry);
+	return rc ? rc : index_leave(s, key, offset);
 }
 
 static int scan_partition(struct scan *s, const struct block_iter *bi, uint64_t offset)
 {
+	struct lsm_slice key = bi->it.key;
+	uint64_t damaged = s->damaged;
 	struct block_handle h;
-	int rc = table_index_handle(&s->t, bi->it.value, &h);
+	int rc;
 
-	(void)offset;
-	return rc ? settle(s, rc) : scan_block(s, "index", h, scan_data);
+	s->high = key;
+	rc = table_index_handle(&s->t, bi->it.value, &h);
+	rc = rc ? settle(s, rc) : scan_block(s, "index", h, scan_data);
+	if (rc)
+		return rc;
+	if (s->damaged == damaged && (!s->low.size || ikey_compare(buf_slice(&s->low), key)))
+		rc = settle(s, status_corrupt(
+				       s->t.file->path, offset,
+				       "the top index at byte %llu of %s names another last key for the partition at "
+				       "byte %llu than that has",
+				       (unsigned long long)offset, s->t.file->path, (unsigned long long)h.offset));
+	return rc ? rc : index_leave(s, key, offset);
 }
 
 static int scan_props(struct scan *s, struct lsm_slice data, uint64_t offset, uint64_t *ret_entries)
@@ -122,11 +170,14 @@ static int scan_part(struct scan *s, const char *what, struct block_handle h, ui
 	rc = table_pin_block(&s->t, h, true, &pin);
 	if (rc)
 		return settle(s, rc);
+	s->bytes += h.size + STORED_TAIL_BYTES;
 	rc = s->fns->block(s->ctx, what, h.offset, h.size);
 	if (!rc && ret_entries)
 		rc = scan_props(s, pin.data, h.offset, ret_entries);
 	else if (!rc && !strcmp(what, "range tombstones"))
 		rc = scan_range_dels(s, pin.data, h.offset);
+	else if (!rc && s->fns->filter)
+		rc = s->fns->filter(s->ctx, pin.data);
 	table_unpin_block(&s->t, &pin);
 	return rc;
 }
@@ -156,6 +207,24 @@ static int read_footer(struct scan *s, uint64_t number, struct table_footer *ret
 	return rc;
 }
 
+/* With no block damaged, all must add up. */
+static int check_sums(struct scan *s, const struct table_footer *f, uint64_t entries)
+{
+	const char *path = s->t.file->path;
+	int rc = LSM_OK;
+
+	if (s->damaged)
+		return LSM_OK;
+	if (s->entries != entries)
+		rc = settle(s,
+			    status_corrupt(path, f->props.offset, "%s holds %llu entries, but %llu by its properties",
+					   path, (unsigned long long)s->entries, (unsigned long long)entries));
+	if (!rc && s->bytes != s->t.blocks_end)
+		rc = settle(s, status_corrupt(path, 0, "the blocks of %s have %llu bytes, but there are %llu", path,
+					      (unsigned long long)s->bytes, (unsigned long long)s->t.blocks_end));
+	return rc;
+}
+
 int table_scan(struct env *env, const char *path, uint64_t number, const struct table_scan_fns *fns, void *ctx)
 {
 	struct scan s = { .fns = fns, .ctx = ctx };
@@ -179,11 +248,10 @@ int table_scan(struct env *env, const char *path, uint64_t number, const struct 
 		rc = scan_part(&s, "filter", f.filter, NULL);
 	if (!rc && f.top.size)
 		rc = scan_block(&s, "top index", f.top, scan_partition);
-	if (!rc && !s.damaged && s.entries != entries)
-		rc = settle(&s,
-			    status_corrupt(path, f.props.offset, "%s holds %llu entries, but %llu by its properties",
-					   path, (unsigned long long)s.entries, (unsigned long long)entries));
+	if (!rc)
+		rc = check_sums(&s, &f, entries);
 out:
+	buf_free(&s.low);
 	buf_free(&s.last_key);
 	file_close(s.t.file);
 	return rc;

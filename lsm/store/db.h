@@ -287,6 +287,9 @@ int load_batch(struct lsm_db *db, const struct batch *batch);
 /* upkeep.c: waits until the memtables whose log begins before `first_segment` are flushed. The commit lock may be held. */
 int flush_wait(struct lsm_db *db, uint64_t first_segment);
 
+/* open.c: takes the lock of the store in `dir`. LSM_BUSY. With `read_only`, *ret stays as it is where nothing can be written. */
+int store_lock(struct env *env, const char *dir, bool read_only, struct env_lock **ret);
+
 /* background.c */
 int background_start(struct lsm_db *db);
 void background_stop(struct lsm_db *db);

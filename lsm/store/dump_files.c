@@ -45,14 +45,15 @@ static int on_entry(void *ctx, struct lsm_slice ikey, struct lsm_slice value)
 	return dump_line(d);
 }
 
-static int on_damage(void *ctx)
+static int on_damage(void *ctx, struct lsm_slice low, struct lsm_slice high)
 {
+	(void)low, (void)high;
 	return dump_damage(ctx);
 }
 
 int dump_table(struct dump *d)
 {
-	static const struct table_scan_fns fns = { on_block, on_props, on_range_del, on_entry, on_damage };
+	static const struct table_scan_fns fns = { on_block, on_props, NULL, on_range_del, on_entry, on_damage };
 
 	return table_scan(d->env, d->path, d->number, &fns, d);
 }

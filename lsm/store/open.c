@@ -32,13 +32,24 @@ static int not_a_store(const char *dir, const char *why)
 	return status_set(LSM_NOT_STORE, 0, dir, 0, "%s %s", dir, why);
 }
 
+int store_lock(struct env *env, const char *dir, bool read_only, struct env_lock **ret)
+{
+	char *path = env_path(dir, "LOCK");
+	int rc = path ? env->ops->lock(env, path, ret) : status_no_memory(strlen(dir));
+
+	/* Where nothing can be written, nobody can own the store either. */
+	if (rc && read_only && (lsm_last_error()->sys_errno == EROFS || lsm_last_error()->sys_errno == EACCES))
+		rc = LSM_OK;
+	free(path);
+	return rc;
+}
+
 /* Decides whether there is a store, makes the directory of a new one, and takes the lock. */
 static int enter(struct lsm_db *db)
 {
 	uint32_t flags = db->options.flags;
 	bool create = (flags & LSM_OPEN_CREATE) && !db->read_only;
 	struct content c = { 0 };
-	char *path;
 	int rc = db->env->ops->list(db->env, db->dir, look_at, &c);
 
 	if (rc == LSM_NOT_STORE && lsm_last_error()->sys_errno == ENOENT && create) {
@@ -54,14 +65,7 @@ static int enter(struct lsm_db *db)
 		return not_a_store(db->dir, "is not a store: it is empty");
 	if (c.current && create && (flags & LSM_OPEN_EXCLUSIVE))
 		return status_set(LSM_EXISTS, 0, db->dir, 0, "%s is a store already", db->dir);
-	path = env_path(db->dir, "LOCK");
-	if (!path)
-		return status_no_memory(strlen(db->dir));
-	rc = db->env->ops->lock(db->env, path, &db->file_lock);
-	/* Where nothing can be written, nobody can own the store either. */
-	if (rc && db->read_only && (lsm_last_error()->sys_errno == EROFS || lsm_last_error()->sys_errno == EACCES))
-		rc = LSM_OK;
-	free(path);
+	rc = store_lock(db->env, db->dir, db->read_only, &db->file_lock);
 	if (rc)
 		return rc;
 	/* Another process may have made the store between the look and the lock. */

@@ -47,19 +47,19 @@ static int current_parse(const char *path, char *text, uint64_t *ret_number)
 	return LSM_OK;
 }
 
-static int current_read(struct tree *tree, uint64_t *ret_number)
+int manifest_current(struct env *env, const char *dir, uint64_t *ret_number)
 {
 	char text[CURRENT_BYTES_MAX + 1] = "";
 	struct env_file *f = NULL;
 	char *path;
 	size_t size = 0;
-	int rc = path_of(tree->dir, "CURRENT", &path);
+	int rc = path_of(dir, "CURRENT", &path);
 
 	if (rc)
 		return rc;
-	rc = env_open(tree->env, path, ENV_OPEN_READ, &f);
+	rc = env_open(env, path, ENV_OPEN_READ, &f);
 	if (rc && lsm_last_error()->sys_errno == ENOENT)
-		rc = status_set(LSM_NOT_STORE, 0, tree->dir, 0, "%s is not a store: it has no file CURRENT", tree->dir);
+		rc = status_set(LSM_NOT_STORE, 0, dir, 0, "%s is not a store: it has no file CURRENT", dir);
 	if (!rc)
 		rc = file_read(f, 0, text, CURRENT_BYTES_MAX, &size);
 	if (!rc)
@@ -154,14 +154,14 @@ int manifest_state_new(struct manifest_state *ret)
 	return rc;
 }
 
-int manifest_read(struct tree *tree, struct manifest_state *ret)
+int manifest_load(struct tree *tree, struct manifest_state *ret)
 {
 	char path[STORE_PATH_MAX];
 	struct manifest_state s = { 0 };
 	struct reading r = { tree, path, &s };
 	struct log_end end;
 	uint64_t number = 0;
-	int rc = current_read(tree, &number);
+	int rc = manifest_current(tree->env, tree->dir, &number);
 
 	if (!rc)
 		rc = manifest_state_new(&s);
@@ -172,15 +172,33 @@ int manifest_read(struct tree *tree, struct manifest_state *ret)
 	rc = log_read(tree->env, path, number, apply, &r, &end);
 	if (!rc && !end.records)
 		rc = status_corrupt(path, 0, "%s holds no edit", path);
-	if (!rc)
-		rc = attach_all(s.version);
-	if (rc) {
-		version_unref(s.version);
-		named_done(&s.named);
-	} else {
+	if (rc)
+		manifest_state_done(&s);
+	else
 		*ret = s;
-	}
 	return rc;
+}
+
+int manifest_read(struct tree *tree, struct manifest_state *ret)
+{
+	struct manifest_state s;
+	int rc = manifest_load(tree, &s);
+
+	if (rc)
+		return rc;
+	rc = attach_all(s.version);
+	if (rc)
+		manifest_state_done(&s);
+	else
+		*ret = s;
+	return rc;
+}
+
+void manifest_state_done(struct manifest_state *s)
+{
+	version_unref(s->version);
+	named_done(&s->named);
+	s->version = NULL;
 }
 
 static int whole_version(const struct manifest_state *state, struct edit *e)

@@ -22,6 +22,11 @@ struct manifest_state {
 
 /* Reads the manifest that CURRENT names. LSM_NOT_STORE when there is no CURRENT; LSM_CORRUPT, LSM_UNSUPPORTED, LSM_IO. */
 int manifest_read(struct tree *tree, struct manifest_state *ret);
+/* The same for tools: no other file is looked at, and the tables are not attached; of `tree` only the place counts. */
+int manifest_load(struct tree *tree, struct manifest_state *ret);
+/* Which one that is. Errors: likewise. */
+int manifest_current(struct env *env, const char *dir, uint64_t *ret_number);
+void manifest_state_done(struct manifest_state *s);
 /* The state of an empty store. */
 int manifest_state_new(struct manifest_state *ret);
 

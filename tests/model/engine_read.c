@@ -380,7 +380,10 @@ void run_read(struct run *r)
 void run_open(struct run *r)
 {
 	struct lsm_options given = r->options;
+	int rc = lsm_check(r->path, NULL); /* however the last round ended */
 
+	if (rc != LSM_NOT_STORE) /* the first one */
+		CHECK_OK(rc);
 	CHECK_OK(lsm_open(r->path, &r->options, &r->db));
 	lsm_get_options(r->db, &r->options);
 	CHECK((!given.level_ratio || given.level_ratio == r->options.level_ratio) && r->options.level_ratio >= 2,
