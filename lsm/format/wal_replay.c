@@ -292,6 +292,10 @@ static int replay(struct walk *k, int (*fn)(void *ctx, const struct wal_record *
 	rc = walk_to_end(k);
 	if (rc)
 		return rc;
+	if (!k->segment && !k->wal->segments && k->first_segment > 1)
+		return status_corrupt(k->wal->dir, 0,
+				      "the log of %s is missing: there is no file wal-NNNN, but segment %llu was begun",
+				      k->wal->dir, (unsigned long long)k->first_segment);
 	if (!k->segment)
 		k->lsn = followers_begin(k);
 	rc = marks_behind(k);

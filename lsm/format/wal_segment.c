@@ -187,17 +187,33 @@ static int header_choose(struct wal_segment *s, const uint8_t *block)
 	return s->number || zero ? LSM_OK : failed;
 }
 
-/* A file without a whole header block is one whose making was cut short. */
+/*
+ * A file without a whole header block is one whose making was cut short: then it has nothing but zeros, since a header is
+ * written when the file has its size. One that was cut off later is no crash's doing.
+ */
+static int short_file_check(struct wal_segment *s, const uint8_t *bytes)
+{
+	if (all_zero(bytes, s->file_bytes))
+		return LSM_OK;
+	return status_corrupt(s->file->path, s->file_bytes,
+			      "%s has %llu bytes, too few for a log segment, and they are not 0", s->file->path,
+			      (unsigned long long)s->file_bytes);
+}
+
 static int header_read(struct wal_segment *s)
 {
 	uint8_t block[WAL_HEADER_BYTES];
+	size_t got = 0;
 	int rc;
 
 	rc = file_size(s->file, &s->file_bytes);
-	if (rc || s->file_bytes < sizeof(block))
+	if (!rc)
+		rc = file_read(s->file, 0, block, sizeof(block), &got);
+	if (rc)
 		return rc;
-	rc = file_read_exact(s->file, 0, block, sizeof(block));
-	return rc ? rc : header_choose(s, block);
+	if (got < s->file_bytes && got < sizeof(block))
+		s->file_bytes = got; /* it has just been cut */
+	return s->file_bytes < sizeof(block) ? short_file_check(s, block) : header_choose(s, block);
 }
 
 int wal_segment_open(struct env *env, const char *dir, unsigned slot, bool read_only, struct wal_segment **ret)

@@ -24,8 +24,17 @@ static int path_of(const char *dir, const char *name, char **ret)
 	return *ret ? LSM_OK : status_no_memory(strlen(dir));
 }
 
+static size_t current_text(char text[CURRENT_BYTES_MAX], uint64_t number)
+{
+	int n = snprintf(text, CURRENT_BYTES_MAX, CURRENT_WRITE, (unsigned)CURRENT_VERSION, (unsigned long long)number);
+
+	n += snprintf(text + n, CURRENT_BYTES_MAX - (size_t)n, " %08x\n", checksum32(text, (size_t)n, 0));
+	return (size_t)n;
+}
+
 static int current_parse(const char *path, char *text, uint64_t *ret_number)
 {
+	char again[CURRENT_BYTES_MAX];
 	unsigned version = 0, sum = 0;
 	unsigned long long number = 0;
 	int body = 0, all = 0;
@@ -41,7 +50,8 @@ static int current_parse(const char *path, char *text, uint64_t *ret_number)
 				  "%s is of version %u; this library knows version %u. "
 				  "Nothing was changed",
 				  path, version, CURRENT_VERSION);
-	if (checksum32(text, (size_t)body, 0) != sum)
+	current_text(again, number);
+	if (checksum32(text, (size_t)body, 0) != sum || strcmp(text, again))
 		return status_corrupt(path, 0, "%s: the checksum is wrong", path);
 	*ret_number = number;
 	return LSM_OK;
@@ -73,10 +83,9 @@ int manifest_current(struct env *env, const char *dir, uint64_t *ret_number)
 static int current_write(struct env *env, const char *dir, uint64_t number, bool *ret_unknown)
 {
 	char text[CURRENT_BYTES_MAX];
-	int n = snprintf(text, sizeof(text), CURRENT_WRITE, (unsigned)CURRENT_VERSION, (unsigned long long)number);
+	size_t size = current_text(text, number);
 
-	n += snprintf(text + n, sizeof(text) - (size_t)n, " %08x\n", checksum32(text, (size_t)n, 0));
-	return env_replace_file(env, dir, "CURRENT", text, (size_t)n, ret_unknown);
+	return env_replace_file(env, dir, "CURRENT", text, size, ret_unknown);
 }
 
 struct reading {

@@ -261,6 +261,11 @@ static void test_flips(void **state)
 
 /* ---- files that are shorter, missing, or another's ---- */
 
+static bool is_used(const struct file *f, size_t from)
+{
+	return memchr(f->unused + from, false, f->size - from) != NULL;
+}
+
 static void test_truncated(void **state)
 {
 	struct rng rng = { seed_choose("test_truncated") };
@@ -270,13 +275,14 @@ static void test_truncated(void **state)
 	for (unsigned i = 0; i < s.n; i++) {
 		struct file *f = &s.files[i];
 
-		for (unsigned k = 0; k < CUTS; k++) {
+		/* A log of no length is what a power cut leaves of one that was never synced. */
+		for (unsigned k = strstr(f->path, "wal-") != NULL; k < CUTS; k++) {
 			size_t size = k < 2 ? k * (f->size - 1) : rng_below(&rng, f->size);
 			char what[600];
 
 			snprintf(what, sizeof(what), "%s, cut to %zu bytes", f->path, size);
 			assert_int_equal(truncate(f->path, (off_t)size), 0);
-			examine(&s, true, what);
+			examine(&s, is_used(f, size), what);
 			tmp_file_store(f->path, f->data, f->size);
 		}
 	}
