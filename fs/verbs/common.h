@@ -56,6 +56,8 @@ struct store_owner {
 /* Who holds the lock of the store. False: nobody. */
 bool store_owner_find(const char *store, struct store_owner *ret);
 void store_owner_done(struct store_owner *owner);
+/* Complains that the store is taken, by whom, and what to do about it. `message` is the engine's. */
+void store_complain_busy(const char *path, const char *message);
 /* The lock's file, malloc'd. NULL: no memory. */
 char *store_lock_path(const char *store);
 

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-static int show(void *ctx, uint64_t done, uint64_t total)
+int progress_show(void *ctx, uint64_t done, uint64_t total)
 {
 	struct progress *p = ctx;
 	int percent = total ? (int)(100.0 * (double)done / (double)total) : 100;
@@ -14,7 +14,10 @@ static int show(void *ctx, uint64_t done, uint64_t total)
 	if (!p->shown || percent == p->percent)
 		return 0;
 	p->percent = percent;
-	bytes_to_text(total, text);
+	if (p->unit)
+		snprintf(text, sizeof(text), "%llu %s", (unsigned long long)total, p->unit);
+	else
+		bytes_to_text(total, text);
 	fprintf(stderr, "\r%s %3d %% of %s ", p->what, percent, text);
 	fflush(stderr);
 	return 0;
@@ -22,14 +25,16 @@ static int show(void *ctx, uint64_t done, uint64_t total)
 
 void progress_init(struct progress *p, const char *what, struct lsm_copy_options *ret)
 {
-	*p = (struct progress){ what, isatty(STDERR_FILENO), -1 };
-	*ret = (struct lsm_copy_options){ show, p };
+	*p = (struct progress){ what, isatty(STDERR_FILENO), -1, NULL };
+	if (ret)
+		*ret = (struct lsm_copy_options){ progress_show, p };
 }
 
 void progress_done(struct progress *p)
 {
 	if (p->shown && p->percent >= 0)
 		fprintf(stderr, "\r%*s\r", 60, "");
+	p->percent = -1;
 }
 
 void bytes_to_text(uint64_t bytes, char ret[32])

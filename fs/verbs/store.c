@@ -86,7 +86,7 @@ void store_owner_done(struct store_owner *owner)
 	*owner = (struct store_owner){ 0 };
 }
 
-static void complain_of_owner(const char *path, const char *message)
+void store_complain_busy(const char *path, const char *message)
 {
 	struct store_owner owner;
 
@@ -150,7 +150,7 @@ static int check_directory(const char *path, bool create)
 static void complain_of_rows(const char *path, int r, const char *message)
 {
 	if (r == -EBUSY || r == -EWOULDBLOCK)
-		complain_of_owner(path, message);
+		store_complain_busy(path, message);
 	else if (message[0])
 		complain("cannot open the store %s: %s", path, message);
 	else
@@ -220,7 +220,7 @@ int store_open_engine(const char *path, struct lsm_db **ret)
 		return rc;
 	rc = lsm_open(path, NULL, ret);
 	if (rc == LSM_BUSY)
-		complain_of_owner(path, lsm_last_error()->message);
+		store_complain_busy(path, lsm_last_error()->message);
 	else if (rc)
 		complain("cannot open the store %s: %s", path, lsm_last_error()->message);
 	return rc;
