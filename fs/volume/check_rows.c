@@ -241,11 +241,6 @@ static int check_inode_row(struct volume_check *c, struct rows_check *k, struct 
 	find.right = SCHEMA_FEATURE_FLAGS;
 	if (r == 0 && i->flags && !(c->super.features_incompat & SCHEMA_FEATURE_FLAGS))
 		r = check_find(c, find, "has flags of chattr, of which the superblock doesn't know");
-	find.kind = VOLUME_FIND_ALLOCATED;
-	find.right = i->content_size;
-	if (r == 0 && S_ISREG(i->mode) && i->file.inlined && i->file.allocated_bytes != i->content_size)
-		r = check_find(c, find, "has %zu bytes, but %llu by its inode", i->content_size,
-			       (unsigned long long)i->file.allocated_bytes);
 	return r;
 }
 

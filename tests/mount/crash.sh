@@ -56,6 +56,7 @@ mkdir "$mnt/w1" "$mnt/w2"
 touch "$work/log1" "$work/log2"
 for ((round = 1; round <= rounds; round++)); do
 	write_and_kill
+	store_check
 	mount_start
 	if ((round % 5 == 0)); then # killed again before anything else happens
 		mount_kill
@@ -74,3 +75,4 @@ cat "$work/whole" >"$victim"
 rm "$victim"
 "$oracle" check "$mnt/w1" "$work/log1" >/dev/null && fail "a missing file is not noticed"
 mount_stop
+store_check

@@ -89,3 +89,4 @@ wait_for 250 eval '[ -n "$(guard_of $daemon)" ]' || fail "the daemon has no guar
 kill -9 "$(guard_of "$daemon")"
 [ "$(cat "$mnt/kept")" = kept ] || fail "the mount needs its guard"
 mount_stop
+store_check

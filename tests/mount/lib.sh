@@ -147,6 +147,14 @@ mount_kill()
 	detach "$mnt"
 }
 
+# The store that nobody has mounted is whole, files and all.
+store_check()
+{
+	if [ -z "$LSMFS_NATIVE" ]; then
+		"$LSMFS" check -q "$store" || fail "lsmfs check: exit code $?"
+	fi
+}
+
 remount()
 {
 	mount_stop

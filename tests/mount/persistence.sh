@@ -80,3 +80,4 @@ mount_start
 [ ! -e "$mnt/orphan" ] || fail "the orphan has its name back"
 fingerprint "$mnt" | grep -q orphan && fail "an orphan shows"
 mount_stop
+store_check

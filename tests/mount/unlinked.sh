@@ -122,3 +122,4 @@ mount_start
 space_comes_back "after two kills"
 mount_stop
 nothing_is_left "after two kills"
+store_check
