@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* The requests of chattr(1), lsattr(1) and their like. */
+/* The requests of chattr(1), lsattr(1) and their like; and that of lsmfs check. */
 #include "fs/session/internal.h"
+#include "fs/session/ioctl.h"
 
 #include <errno.h>
 #include <linux/fs.h>
+#include <string.h>
+#include <unistd.h>
 
 static const struct {
 	uint32_t flag;  /* of FS_IOC_GETFLAGS */
@@ -94,6 +97,26 @@ static void set_attributes(fuse_req_t req, vol_ino ino, unsigned cmd, const void
 	fuse_reply_ioctl(req, 0, NULL, 0);
 }
 
+/* It makes files outside of the mount, with our rights: so only for those who have them anyway. */
+static void make_checkpoint(fuse_req_t req, vol_ino ino, const void *in, size_t in_size)
+{
+	const struct lsmfs_checkpoint *c = in;
+	struct session *session = session_of(req);
+	uid_t uid = fuse_req_ctx(req)->uid;
+	int r;
+
+	if (uid != 0 && uid != geteuid())
+		r = -EPERM;
+	else if (ino != VOL_ROOT || in_size < sizeof(*c) || c->path[0] != '/' || !memchr(c->path, 0, sizeof(c->path)))
+		r = -EINVAL;
+	else
+		r = volume_checkpoint(session->volume, c->path);
+	if (r < 0)
+		fuse_reply_err(req, -r);
+	else
+		fuse_reply_ioctl(req, 0, NULL, 0);
+}
+
 /*
  * The kernel reads the arguments of these calls itself, checks who asks, and passes them on without an address. One that
  * comes with an address has not been checked: so did kernels before 5.13.
@@ -119,5 +142,9 @@ void op_ioctl(fuse_req_t req, fuse_ino_t node, unsigned cmd, void *arg, struct f
 		/* fallthrough */
 	default:
 		fuse_reply_err(req, ENOTTY);
+		break;
+	case LSMFS_IOC_CHECKPOINT:
+		make_checkpoint(req, ino, in, in_size);
+		break;
 	}
 }

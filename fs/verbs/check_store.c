@@ -6,6 +6,7 @@
 #include "lsm/lsm.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,6 +29,24 @@ struct run {
 	struct concerns ranges, keys;
 	struct progress progress;
 };
+
+enum { STOPPED = 1000 }; /* no code of the checks' own */
+
+static volatile sig_atomic_t stopped;
+
+static void on_signal(int number)
+{
+	stopped = number;
+}
+
+void check_stop_on_signals(void)
+{
+	const struct sigaction action = { .sa_handler = on_signal, .sa_flags = SA_RESTART };
+
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+	sigaction(SIGHUP, &action, NULL);
+}
 
 /* ---- what is concerned ---- */
 
@@ -109,21 +128,36 @@ static void to_keys(struct concerns *c, struct row_key *ret)
 
 /* ---- the store's files ---- */
 
+/* The store may be checked in another place than it is shown in. */
+static void print_shown(const struct run *run, const char *text)
+{
+	size_t n = strlen(run->path);
+	const char *at;
+	char before[1100];
+
+	while ((at = strstr(text, run->path)) && (size_t)(at - text) < sizeof(before)) {
+		memcpy(before, text, (size_t)(at - text));
+		before[at - text] = 0;
+		print_name(before, true);
+		print_name(run->shown, true);
+		text = at + n;
+	}
+	print_name(text, true);
+}
+
 static void print_find(struct run *run, const char *where, const char *what)
 {
 	progress_done(&run->progress);
-	print_name(where, true);
+	print_shown(run, where);
 	printf(": ");
-	print_name(what, true);
+	print_shown(run, what);
 	putchar('\n');
 }
 
-/* The messages name the file themselves, and so may a store that is checked in another place. */
 static int on_store_find(void *ctx, const struct lsm_find *f)
 {
 	struct run *run = ctx;
-	size_t n = strlen(run->path);
-	char where[5000];
+	char where[600];
 
 	if (f->severity == LSM_FIND_INFO) {
 		run->result.infos++;
@@ -136,11 +170,7 @@ static int on_store_find(void *ctx, const struct lsm_find *f)
 		else if (f->begin.size)
 			run->out_of_memory |= !concern_add(&run->keys, f);
 	}
-	if (strncmp(f->file, run->path, n) == 0)
-		snprintf(where, sizeof(where), "%s%s, byte %llu", run->shown, f->file + n,
-			 (unsigned long long)f->offset);
-	else
-		snprintf(where, sizeof(where), "%s, byte %llu", f->file, (unsigned long long)f->offset);
+	snprintf(where, sizeof(where), "%s, byte %llu", f->file, (unsigned long long)f->offset);
 	print_find(run, where, f->what);
 	return run->out_of_memory ? LSM_NO_MEMORY : 0;
 }
@@ -150,7 +180,8 @@ static int on_store_progress(void *ctx, uint64_t done, uint64_t total)
 	struct run *run = ctx;
 
 	run->result.bytes = total;
-	return progress_show(&run->progress, done, total);
+	(void)progress_show(&run->progress, done, total);
+	return stopped ? STOPPED : 0;
 }
 
 static int check_files(struct run *run)
@@ -171,6 +202,9 @@ static int check_files(struct run *run)
 	case LSM_BUSY:
 		store_complain_busy(run->shown, lsm_last_error()->message);
 		return -EBUSY;
+	case STOPPED:
+		complain("the check was ended by a signal");
+		return -EINTR;
 	default:
 		complain("cannot check the store %s: %s", run->shown, lsm_last_error()->message);
 		return -EIO;
@@ -192,7 +226,9 @@ static int on_volume_progress(void *ctx, uint64_t done, uint64_t total)
 {
 	struct run *run = ctx;
 
-	return total ? progress_show(&run->progress, done, total) : 0;
+	if (total)
+		(void)progress_show(&run->progress, done, total);
+	return stopped ? STOPPED : 0;
 }
 
 static int check_rows(struct run *run, struct rows *rows)
@@ -222,6 +258,10 @@ static int check_rows(struct run *run, struct rows *rows)
 			   "read");
 	if (r == -EUCLEAN) /* has been told */
 		return 0;
+	if (r == STOPPED) {
+		complain("the check was ended by a signal");
+		return -EINTR;
+	}
 	if (r < 0)
 		complain("cannot check the files in %s: %s", run->shown, strerror(-r));
 	return r;

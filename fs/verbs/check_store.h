@@ -19,4 +19,7 @@ struct check_result {
  */
 int check_store(const char *path, const char *shown, bool quiet, struct check_result *ret);
 
+/* From now on SIGINT, SIGTERM and SIGHUP end a check with -EINTR, so that its caller can clean up. */
+void check_stop_on_signals(void);
+
 #endif

@@ -81,5 +81,7 @@ void tree_place_done(struct tree *tree, struct tree_place *place);
 int tree_volume_open(const char *path, bool read_only, struct tree **ret);
 /* 1; 0: the store isn't mounted, or by nobody to be trusted; negative errno. */
 int tree_mount_open(const char *path, struct tree **ret);
+/* The root directory of the mount of a store, opened for reading. Likewise. */
+int tree_mount_root(const char *path, int *ret_fd);
 
 #endif

@@ -488,6 +488,23 @@ static int find_mount(const char *path, struct mount_entry *ret_mount, int *ret_
 	return r;
 }
 
+int tree_mount_root(const char *path, int *ret_fd)
+{
+	struct mount_entry mount;
+	int way, r = find_mount(path, &mount, &way);
+
+	if (r <= 0)
+		return r;
+	mount_entry_done(&mount);
+	*ret_fd = openat(way, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (*ret_fd < 0) {
+		r = -errno;
+		complain("%s is mounted, but its root can't be opened: %s", path, strerror(-r));
+	}
+	close(way);
+	return r;
+}
+
 int tree_mount_open(const char *path, struct tree **ret)
 {
 	static const struct tree_ops ops = {

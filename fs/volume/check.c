@@ -71,8 +71,8 @@ static vol_ino ino_of_key(struct row_key key)
 	return schema_ino(get_be64(p), (uint32_t)p[10] << 16 | (uint32_t)p[11] << 8 | p[12]);
 }
 
-/* The walk can't go on at `at`: where is it to be taken up again? 1 and *at; 0: nowhere. */
-static int pass_over(struct volume_check *c, struct schema_key *at, struct row_key end, bool told)
+/* The walk can't go on at `at`: where is it to be taken up again? At *at, or nowhere. 0 or what ends the check. */
+static int pass_over(struct volume_check *c, struct schema_key *at, struct row_key end, bool told, bool *ret_again)
 {
 	const struct volume_range *u = range_behind(c, row_key(at));
 	int r = 0;
@@ -92,7 +92,8 @@ static int pass_over(struct volume_check *c, struct schema_key *at, struct row_k
 		return 0;
 	memcpy(at->data, u->end.data, u->end.size);
 	at->size = u->end.size;
-	return 1;
+	*ret_again = true;
+	return 0;
 }
 
 static int progress(struct volume_check *c)
@@ -135,14 +136,18 @@ int check_walk(struct volume_check *c, struct row_key begin, struct row_key end,
 	struct rows_iter *it = NULL;
 	struct schema_key at;
 	int r, code = 0;
+	bool again;
 
 	key_set(&at, begin);
 	r = c->ops->iter_new(c->rows, begin, end, &it);
 	if (r < 0)
 		return r;
 	do {
+		again = false;
 		r = walk_on(c, it, &at, fn, ctx, &code);
-	} while (code == 0 && r == -EIO && (code = pass_over(c, &at, end, told)) == 1 && (code = 0) == 0);
+		if (code == 0 && r == -EIO)
+			code = pass_over(c, &at, end, told, &again);
+	} while (again);
 	c->ops->iter_free(it);
 	if (code)
 		return code;
@@ -266,11 +271,12 @@ static int inode_met(struct volume_check *c, struct rows_iter *it, void *ctx)
 
 /* ---- superblock and counter ---- */
 
+/* One that can't be read leaves most to be looked at; of what isn't there, or has another version, there is nothing to say. */
 static int check_super(struct volume_check *c)
 {
 	struct row_value value;
 	struct schema_key key;
-	int r;
+	int r, code;
 
 	schema_key_super(&key);
 	r = c->ops->get(c->rows, row_key(&key), &value);
@@ -278,15 +284,16 @@ static int check_super(struct volume_check *c)
 		r = schema_super_decode(value.data, value.size, &c->super);
 		c->ops->value_release(c->rows, &value);
 	}
+	c->has_super = r == 0;
 	if (r == 0)
 		return 0;
 	if (r == -ENOMEM)
 		return r;
-	r = check_find(c, (struct volume_find){ .kind = VOLUME_FIND_SUPER, .begin = row_key(&key) }, "%s",
-		       r == -ENOENT    ? "there is no superblock: this is no volume, or what told so is lost"
-		       : r == -EUCLEAN ? "the superblock is damaged, or of a later version"
-				       : "the superblock can't be read");
-	return r ? r : -EUCLEAN;
+	code = check_find(c, (struct volume_find){ .kind = VOLUME_FIND_SUPER, .begin = row_key(&key) }, "%s",
+			  r == -ENOENT    ? "there is no superblock: this is no volume, or what told so is lost"
+			  : r == -EUCLEAN ? "the superblock is damaged, or of a later version"
+					  : "the superblock can't be read");
+	return code ? code : r == -EIO ? 0 : -EUCLEAN;
 }
 
 static int check_counter(struct volume_check *c)

@@ -68,8 +68,8 @@ struct volume_checked {
 	bool passed_over; /* some rows could not be read: counts and ways to the root were not compared */
 };
 
-/* Needs 24 bytes of memory for each inode. 0 also when there are finds; -EUCLEAN: there is no superblock that can be read,
- * which was told; -ENOMEM; -EIO: the rows can't be walked at all. */
+/* Needs 24 bytes of memory for each inode. 0 also when there are finds; -EUCLEAN: there is no superblock, or one that means
+ * nothing here, which was told; -ENOMEM; -EIO: the rows can't be walked at all. */
 int volume_check(struct rows *rows, const struct volume_check_options *options, struct volume_checked *ret);
 
 #endif

@@ -39,6 +39,7 @@ struct volume_check {
 	const struct volume_check_options *options;
 	struct volume_checked sums;
 	struct schema_super super;
+	bool has_super;
 	struct check_inode *inodes;
 	size_t inodes_n, inodes_capacity;
 	struct check_birth *births;

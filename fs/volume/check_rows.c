@@ -169,7 +169,7 @@ static int check_acl(struct volume_check *c, struct rows_check *k, struct rows_i
 		return r;
 	if (schema_acl_check(value.data, value.size) < 0 || schema_acl_is_empty(value.size))
 		return check_find(c, find, "an access control list makes no sense");
-	if (c->super.features_incompat & SCHEMA_FEATURE_ACL)
+	if (!c->has_super || c->super.features_incompat & SCHEMA_FEATURE_ACL)
 		return 0;
 	find.kind = VOLUME_FIND_FEATURE;
 	find.right = SCHEMA_FEATURE_ACL;
@@ -239,7 +239,7 @@ static int check_inode_row(struct volume_check *c, struct rows_check *k, struct 
 			       k->birth_next);
 	find.kind = VOLUME_FIND_FEATURE;
 	find.right = SCHEMA_FEATURE_FLAGS;
-	if (r == 0 && i->flags && !(c->super.features_incompat & SCHEMA_FEATURE_FLAGS))
+	if (r == 0 && i->flags && c->has_super && !(c->super.features_incompat & SCHEMA_FEATURE_FLAGS))
 		r = check_find(c, find, "has flags of chattr, of which the superblock doesn't know");
 	return r;
 }

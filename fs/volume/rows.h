@@ -65,6 +65,9 @@ struct rows_ops {
 	int (*sync)(struct rows *r);
 	int (*space)(struct rows *r, struct rows_space *ret);
 	char *(*stats_text)(struct rows *r); /* malloc'd or NULL */
+	/* Makes directory `dir`, which doesn't exist yet, a copy of all rows at one moment that can be opened by itself. NULL:
+	 * these rows can't. -EEXIST, -EROFS, -ENOSPC, -EIO … */
+	int (*checkpoint)(struct rows *r, const char *dir);
 	int (*close)(struct rows *r);
 };
 

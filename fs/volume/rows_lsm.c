@@ -301,6 +301,11 @@ static char *lsm_rows_stats_text(struct rows *r)
 	return lsm_stats_text(to_lsm(r)->db);
 }
 
+static int lsm_rows_checkpoint(struct rows *r, const char *dir)
+{
+	return to_errno(lsm_checkpoint(to_lsm(r)->db, dir));
+}
+
 static int lsm_rows_close(struct rows *r)
 {
 	int result = to_errno(lsm_close(to_lsm(r)->db));
@@ -334,6 +339,7 @@ static const struct rows_ops lsm_rows_ops = {
 	.sync = lsm_rows_sync,
 	.space = lsm_rows_space,
 	.stats_text = lsm_rows_stats_text,
+	.checkpoint = lsm_rows_checkpoint,
 	.close = lsm_rows_close,
 };
 

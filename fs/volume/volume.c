@@ -303,6 +303,11 @@ int volume_statfs(struct volume *v, struct vol_statfs *ret)
 	return 0;
 }
 
+int volume_checkpoint(struct volume *v, const char *dir)
+{
+	return v->rows->ops->checkpoint ? v->rows->ops->checkpoint(v->rows, dir) : -EOPNOTSUPP;
+}
+
 char *volume_stats_text(struct volume *v)
 {
 	return v->rows->ops->stats_text(v->rows);

@@ -185,6 +185,10 @@ int volume_statfs(struct volume *v, struct vol_statfs *ret);
 /* Everything acknowledged until now is durable on return. */
 int volume_sync(struct volume *v);
 
+/* Makes directory `dir`, an absolute path to which nothing leads yet, a store with the volume as it is now. On the same file
+ * system its files are links and take no space at first. -EOPNOTSUPP; -EEXIST, -EROFS, -ENOSPC, -EIO … */
+int volume_checkpoint(struct volume *v, const char *dir);
+
 /* The engine's figures as text for people (malloc'd; may be NULL). */
 char *volume_stats_text(struct volume *v);
 

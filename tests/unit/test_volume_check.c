@@ -505,6 +505,7 @@ static void test_extents(void **state)
 	expect(f, VOLUME_FIND_EXTENT, "/a/b/big", "has 0 bytes");
 	rows_mem_delete(f->rows, row_key(&key));
 	WITH_INODE(f, t.big, i.file.allocated_bytes += sizeof(data));
+	schema_key_extent(&key, t.big, 3 << 20);
 	rows_mem_put(f->rows, row_key(&key), (struct row_key){ data, sizeof(data) });
 	expect(f, VOLUME_FIND_EXTENT, "/a/b/big", "has 1048577 bytes");
 	rows_mem_delete(f->rows, row_key(&key));
