@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 #include "fs/session/loop.h"
-#include "fs/session/internal.h"
+
+#define FUSE_USE_VERSION FUSE_MAKE_VERSION(3, 14)
+#include <fuse_lowlevel.h>
 
 #include <errno.h>
 #include <linux/fuse.h>
 #include <poll.h>
+#include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
@@ -25,7 +30,7 @@ struct worker {
 };
 
 struct loop {
-	struct session *session;
+	struct fuse_session *fuse;
 	_Atomic int64_t spin_ns;
 	unsigned threads_max;
 
@@ -125,7 +130,7 @@ static int64_t now_ns(void)
 
 static bool request_waits(const struct loop *loop)
 {
-	struct pollfd p = { .fd = fuse_session_fd(loop->session->fuse), .events = POLLIN };
+	struct pollfd p = { .fd = fuse_session_fd(loop->fuse), .events = POLLIN };
 
 	return poll(&p, 1, 0) != 0;
 }
@@ -141,7 +146,7 @@ static void spin(const struct loop *loop, int64_t ns)
 /* More than 0: w->buf has a request. 0: the session ends. */
 static int receive(struct worker *w)
 {
-	struct fuse_session *fuse = w->loop->session->fuse;
+	struct fuse_session *fuse = w->loop->fuse;
 	int64_t ns = atomic_load_explicit(&w->loop->spin_ns, memory_order_relaxed);
 	int r;
 
@@ -205,7 +210,7 @@ static bool serve_as_receiver(struct worker *w)
 	atomic_store(&loop->serving, number);
 	if (atomic_load(&loop->deputy_sleeps) && atomic_exchange(&loop->deputy_sleeps, false))
 		sem_post(&loop->deputy_wake);
-	fuse_session_process_buf(loop->session->fuse, &w->buf);
+	fuse_session_process_buf(loop->fuse, &w->buf);
 	return atomic_compare_exchange_strong(&loop->serving, &expected, NUMBER_NONE);
 }
 
@@ -234,7 +239,7 @@ static void serve_until_not_receiver(struct worker *w)
 		}
 		if (should_hand_over(loop, w->buf.mem)) {
 			hand_over(loop);
-			fuse_session_process_buf(loop->session->fuse, &w->buf);
+			fuse_session_process_buf(loop->fuse, &w->buf);
 			return;
 		}
 		is_receiver = serve_as_receiver(w);
@@ -294,13 +299,13 @@ static void *deputy_main(void *arg)
 
 /* ---- the whole ---- */
 
-int loop_new(struct session *session, unsigned threads_max, struct loop **ret)
+int loop_new(struct fuse_session *fuse, unsigned threads_max, struct loop **ret)
 {
 	struct loop *loop = calloc(1, sizeof(*loop) + threads_max * sizeof(loop->workers[0]));
 
 	if (!loop)
 		return -ENOMEM;
-	loop->session = session;
+	loop->fuse = fuse;
 	loop->threads_max = threads_max;
 	/* A lone processor has better things to do. */
 	atomic_init(&loop->spin_ns, sysconf(_SC_NPROCESSORS_ONLN) > 1 ? SPIN_NS : 0);

@@ -11,11 +11,11 @@
  * waiting for answers of ours) the deputy notices, a thread that looks every millisecond while there is something to do.
  * So no request waits for another longer than that, however long that one takes, as long as there are threads.
  */
-struct session;
+struct fuse_session;
 struct loop;
 
-/* Negative errno. */
-int loop_new(struct session *session, unsigned threads_max, struct loop **ret);
+/* `fuse` is mounted, and used until loop_free(). Negative errno. */
+int loop_new(struct fuse_session *fuse, unsigned threads_max, struct loop **ret);
 /*
  * Serves until the mount has gone or fuse_session_exit() was called; in that case loop_kick() is needed, too. Returns
  * when all threads have ended: 0, or a negative errno for why it could not go on.

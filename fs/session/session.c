@@ -137,7 +137,7 @@ int session_run(struct session *session)
 	struct watch *watch;
 	int r;
 
-	r = loop_new(session, THREADS_MAX, &session->loop);
+	r = loop_new(session->fuse, THREADS_MAX, &session->loop);
 	if (r == 0)
 		r = watch_start(session, &watch);
 	if (r < 0)
