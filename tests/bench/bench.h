@@ -2,7 +2,6 @@
 #ifndef TESTS_BENCH_BENCH_H
 #define TESTS_BENCH_BENCH_H
 /* bench - one run of the program: what was asked for, and what was measured. */
-#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -42,9 +41,6 @@ struct bench {
 	struct result results[WORKLOADS_MAX][ENGINES_MAX][ROUNDS_MAX];
 	double disk_rates[ROUNDS_MAX]; /* durable appends a second; 0: not measured */
 };
-
-/* Set by SIGINT, SIGTERM and SIGHUP. */
-extern volatile sig_atomic_t interrupted;
 
 /* Fills in what the command line says. False: there is nothing to run. Ends the process when it makes no sense. */
 bool options_parse(struct bench *b, int argc, char **argv);
@@ -90,8 +86,6 @@ void report_json_start(struct bench *b);
 void report_json_result(struct bench *b, unsigned workload, unsigned engine, unsigned round);
 void report_json_summary(struct bench *b);
 
-/* Ends the process when gnuplot isn't there. */
-void report_svg_check(const struct bench *b);
 /* False if gnuplot failed. */
 bool report_svg(const struct bench *b);
 

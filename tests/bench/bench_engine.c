@@ -10,6 +10,8 @@
 #include <sys/statvfs.h>
 
 #include "tests/bench/bench.h"
+#include "tests/bench/chart.h"
+#include "tests/bench/json.h"
 #include "tests/bench/process.h"
 
 const struct known_engine known_engines[] = {
@@ -37,28 +39,11 @@ const struct known_engine known_engines[] = {
 };
 const unsigned known_engines_n = sizeof(known_engines) / sizeof(known_engines[0]);
 
-volatile sig_atomic_t interrupted;
-
 void bench_fail(const char *who, const char *message)
 {
 	fflush(stdout);
 	fprintf(stderr, "bench_engine: %s: %s\n", who, message);
 	exit(1);
-}
-
-static void on_signal(int signal)
-{
-	interrupted = signal;
-}
-
-static void catch_signals(void)
-{
-	const struct sigaction action = { .sa_handler = on_signal };
-	static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
-
-	for (unsigned i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
-		sigaction(signals[i], &action, NULL);
-	signal(SIGPIPE, SIG_IGN);
 }
 
 /* The stores of a chain are there at once; each takes up to three times what is put in while it is compacted (LMDB, two
@@ -104,36 +89,13 @@ static void make_dir(struct bench *b)
 		bench_fail(b->dir, strerror(errno));
 }
 
-/* Opened before the run: an error is to be met before a quarter of an hour has passed. */
-static void open_json(struct bench *b)
-{
-	if (!b->json_path)
-		return;
-	b->json = fopen(b->json_path, "w");
-	if (!b->json)
-		bench_fail(b->json_path, strerror(errno));
-}
-
-static bool close_json(struct bench *b)
-{
-	bool good = true;
-
-	if (b->json) {
-		good = !ferror(b->json);
-		good = !fclose(b->json) && good;
-	}
-	if (!good)
-		fprintf(stderr, "bench_engine: %s: %s\n", b->json_path, strerror(errno));
-	return good;
-}
-
 static bool report(struct bench *b)
 {
 	bool good;
 
 	report_tables(b);
 	report_json_summary(b);
-	good = close_json(b);
+	good = json_close(b->json, b->json_path);
 	if (b->svg_path && !interrupted)
 		good = report_svg(b) && good;
 	return good;
@@ -147,9 +109,9 @@ int main(int argc, char **argv)
 	if (!options_parse(&b, argc, argv))
 		return 0;
 	check_space(&b);
-	report_svg_check(&b);
-	open_json(&b);
-	catch_signals();
+	chart_check(b.svg_path);
+	b.json = json_open(b.json_path);
+	interrupts_catch();
 	make_dir(&b);
 	b.start_ns = clock_ns();
 	report_settings(&b);

@@ -10,6 +10,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "tests/bench/common.h"
+
 enum { KEY_BYTES = 16, MULTI_MAX = 16 };
 
 struct bench_settings {
@@ -68,8 +70,6 @@ struct engine {
 };
 
 extern const struct engine engine_ours, engine_rocksdb, engine_leveldb, engine_lmdb, engine_wiredtiger;
-
-_Noreturn void bench_fail(const char *who, const char *message);
 
 static inline void bench_ends(struct seen *s, const void *data, size_t size)
 {

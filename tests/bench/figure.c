@@ -1,24 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Figures made of results: medians, bests. */
-#include <stdlib.h>
 #include <string.h>
 
 #include "tests/bench/bench.h"
-
-static int compare_doubles(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
-static double median(double *values, unsigned n)
-{
-	if (!n)
-		return 0;
-	qsort(values, n, sizeof(values[0]), compare_doubles);
-	return n % 2 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
-}
 
 static double ratio(double a, double b)
 {

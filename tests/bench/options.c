@@ -50,33 +50,6 @@ static void print_usage(void)
 
 /* ---- lists ---- */
 
-/* The next name of a comma list; false at its end. */
-static bool next_name(const char **list, char *ret, size_t size)
-{
-	size_t n = strcspn(*list, ",");
-
-	if (!**list)
-		return false;
-	snprintf(ret, size, "%.*s", (int)n, *list);
-	*list += n + ((*list)[n] == ',');
-	return true;
-}
-
-static void add_text(char *text, size_t size, const char *more)
-{
-	size_t n = strlen(text);
-
-	snprintf(text + n, size - n, "%s%s", n ? ", " : "", more);
-}
-
-_Noreturn static void unknown(const char *kind, const char *name, const char *known)
-{
-	char text[2048];
-
-	snprintf(text, sizeof(text), "there is no %s \"%s\"; known are: %s", kind, name, known);
-	bench_fail("options", text);
-}
-
 static void choose_engine(struct bench *b, const struct known_engine *k)
 {
 	char text[160];
@@ -89,23 +62,27 @@ static void choose_engine(struct bench *b, const struct known_engine *k)
 	b->engines[b->engines_n++] = k->engine;
 }
 
+static const char *engine_name(unsigned i)
+{
+	return known_engines[i].name;
+}
+
+static const char *workload_name(unsigned i)
+{
+	return workloads[i].name;
+}
+
+static const char *group_name(unsigned i)
+{
+	return groups[i].name;
+}
+
 /* In the order of the table, whatever the list's. */
 static void choose_engines(struct bench *b, const char *list)
 {
 	bool chosen[ENGINES_MAX] = { 0 };
-	char name[64], known[256] = "";
 
-	for (unsigned i = 0; i < known_engines_n; i++)
-		add_text(known, sizeof(known), known_engines[i].name);
-	while (list && next_name(&list, name, sizeof(name))) {
-		unsigned i = 0;
-
-		while (i < known_engines_n && strcasecmp(known_engines[i].name, name))
-			i++;
-		if (i == known_engines_n)
-			unknown("engine", name, known);
-		chosen[i] = true;
-	}
+	list_choose("engine", list, known_engines_n, engine_name, chosen);
 	for (unsigned i = 0; i < known_engines_n; i++)
 		if (chosen[i])
 			choose_engine(b, &known_engines[i]);
@@ -118,23 +95,6 @@ static void choose_all_engines(struct bench *b)
 			choose_engine(b, &known_engines[i]);
 }
 
-static void choose_workloads(struct bench *b, const char *list)
-{
-	char name[64], known[2048] = "";
-
-	for (unsigned i = 0; i < workloads_n; i++)
-		add_text(known, sizeof(known), workloads[i].name);
-	while (next_name(&list, name, sizeof(name))) {
-		unsigned i = 0;
-
-		while (i < workloads_n && strcasecmp(workloads[i].name, name))
-			i++;
-		if (i == workloads_n)
-			unknown("workload", name, known);
-		b->wanted[i] = true;
-	}
-}
-
 static void choose_group(struct bench *b, const char *name)
 {
 	for (unsigned i = 0; i < workloads_n; i++)
@@ -144,19 +104,12 @@ static void choose_group(struct bench *b, const char *name)
 
 static void choose_groups(struct bench *b, const char *list)
 {
-	char name[64], known[512] = "";
+	bool chosen[WORKLOADS_MAX] = { 0 };
 
+	list_choose("group", list, groups_n, group_name, chosen);
 	for (unsigned g = 0; g < groups_n; g++)
-		add_text(known, sizeof(known), groups[g].name);
-	while (next_name(&list, name, sizeof(name))) {
-		unsigned g = 0;
-
-		while (g < groups_n && strcasecmp(groups[g].name, name))
-			g++;
-		if (g == groups_n)
-			unknown("group", name, known);
-		choose_group(b, name);
-	}
+		if (chosen[g])
+			choose_group(b, groups[g].name);
 }
 
 /* Those wanted, and what they find written. */
@@ -174,22 +127,7 @@ static void choose_needed(struct bench *b)
 	}
 }
 
-/* ---- numbers ---- */
-
-static uint64_t number(const char *option, const char *text, uint64_t min, uint64_t max)
-{
-	char *end;
-	uint64_t n = strtoull(text, &end, 10);
-
-	if (end == text || *end || *text == '-' || n < min || n > max) {
-		char message[160];
-
-		snprintf(message, sizeof(message), "\"%s\" is not a number from %llu to %llu", text,
-			 (unsigned long long)min, (unsigned long long)max);
-		bench_fail(option, message);
-	}
-	return n;
-}
+/* ---- the options ---- */
 
 enum {
 	ENGINES = 256,
@@ -256,31 +194,31 @@ static void take_number(struct bench *b, struct choices *c, int option, const ch
 {
 	switch (option) {
 	case ROUNDS:
-		b->rounds = (unsigned)number(name, optarg, 1, ROUNDS_MAX);
+		b->rounds = (unsigned)number_parse(name, optarg, 1, ROUNDS_MAX);
 		c->rounds = true;
 		break;
 	case KEYS:
-		b->settings.keys = number(name, optarg, 1, 1000000000);
+		b->settings.keys = number_parse(name, optarg, 1, 1000000000);
 		c->keys = true;
 		break;
 	case VALUE_BYTES:
-		b->settings.value_bytes = number(name, optarg, 1, 16 << 20);
+		b->settings.value_bytes = number_parse(name, optarg, 1, 16 << 20);
 		break;
 	case CACHE_MIB:
-		b->settings.cache_bytes = number(name, optarg, 1, 1 << 20) << 20;
+		b->settings.cache_bytes = number_parse(name, optarg, 1, 1 << 20) << 20;
 		break;
 	case BUFFER_MIB:
-		b->settings.write_buffer_bytes = number(name, optarg, 1, 1 << 12) << 20;
+		b->settings.write_buffer_bytes = number_parse(name, optarg, 1, 1 << 12) << 20;
 		break;
 	case FILTER_BITS:
-		b->settings.filter_bits = (int)number(name, optarg, 1, 32);
+		b->settings.filter_bits = (int)number_parse(name, optarg, 1, 32);
 		break;
 	case SECONDS:
-		b->seconds = (double)number(name, optarg, 0, 86400);
+		b->seconds = (double)number_parse(name, optarg, 0, 86400);
 		c->seconds = true;
 		break;
 	case FILL_SECONDS:
-		b->fill_seconds = (double)number(name, optarg, 0, 86400);
+		b->fill_seconds = (double)number_parse(name, optarg, 0, 86400);
 		c->fill_seconds = true;
 		break;
 	}
@@ -346,7 +284,7 @@ static void apply(struct bench *b, const struct choices *c)
 	if (c->groups)
 		choose_groups(b, c->groups);
 	if (c->workloads)
-		choose_workloads(b, c->workloads);
+		list_choose("workload", c->workloads, workloads_n, workload_name, b->wanted);
 	for (unsigned g = 0; g < groups_n && !c->groups && !c->workloads; g++)
 		if (c->full || groups[g].standard)
 			choose_group(b, groups[g].name);

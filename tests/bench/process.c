@@ -15,7 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "tests/bench/engine.h"
+#include "tests/bench/common.h"
 #include "tests/bench/latency.h"
 
 /* The number behind `name` in a file of lines; 0 when there is none. */
@@ -36,9 +36,12 @@ static uint64_t proc_number(const char *path, const char *name)
 	return n;
 }
 
-uint64_t process_write_bytes(void)
+uint64_t process_write_bytes(pid_t pid)
 {
-	return proc_number("/proc/self/io", "write_bytes:");
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%ld/io", (long)pid);
+	return proc_number(path, "write_bytes:");
 }
 
 uint64_t process_anon_bytes(pid_t pid)
@@ -49,11 +52,21 @@ uint64_t process_anon_bytes(pid_t pid)
 	return proc_number(path, "RssAnon:") * 1024;
 }
 
-double process_cpu_seconds(void)
+double process_cpu_seconds(pid_t pid)
+{
+	struct timespec t;
+	clockid_t clock;
+
+	if (clock_getcpuclockid(pid, &clock) || clock_gettime(clock, &t))
+		return 0;
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+double children_cpu_seconds(void)
 {
 	struct rusage usage;
 
-	getrusage(RUSAGE_SELF, &usage);
+	getrusage(RUSAGE_CHILDREN, &usage);
 	return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
 	       (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
 }

@@ -6,12 +6,14 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* Bytes that this process has caused to be written to storage. */
-uint64_t process_write_bytes(void);
+/* Bytes that a process has caused to be written to storage, and its children that it has waited for; 0 when it is gone. */
+uint64_t process_write_bytes(pid_t pid);
 /* Anonymous memory that a process has now; 0 when it is gone. */
 uint64_t process_anon_bytes(pid_t pid);
-/* Processor time of this process's threads, user's and system's. */
-double process_cpu_seconds(void);
+/* Processor time of a process's threads, user's and system's; 0 when it is gone. */
+double process_cpu_seconds(pid_t pid);
+/* Of the children that this process has waited for. */
+double children_cpu_seconds(void);
 
 /* Bytes of the blocks of all files below `dir`. */
 uint64_t dir_disk_bytes(const char *dir);

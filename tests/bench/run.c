@@ -18,8 +18,8 @@ void run_open(struct run *r)
 	double start;
 
 	r->anon_before = process_anon_bytes(getpid());
-	r->write_before = process_write_bytes();
-	r->cpu_before = process_cpu_seconds();
+	r->write_before = process_write_bytes(getpid());
+	r->cpu_before = process_cpu_seconds(getpid());
 	start = clock_seconds();
 	r->db = r->engine->open(r->dir, &r->settings);
 	r->outcome->result.open_seconds = clock_seconds() - start;

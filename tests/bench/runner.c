@@ -87,8 +87,8 @@ static void child_run(const struct job *job, int fd, struct message *ret)
 	start = clock_seconds();
 	r.engine->close(r.db);
 	result->close_seconds = clock_seconds() - start;
-	result->cpu_seconds = process_cpu_seconds() - r.cpu_before;
-	result->write_bytes = process_write_bytes() - r.write_before;
+	result->cpu_seconds = process_cpu_seconds(getpid()) - r.cpu_before;
+	result->write_bytes = process_write_bytes(getpid()) - r.write_before;
 	ret->anon_before = r.anon_before;
 	set_peak_rss(result);
 	must_send(fd, "", 1);
