@@ -89,9 +89,8 @@ static void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 static void set_attr(struct null_node *node, const struct stat *st, int to_set)
 {
 	struct stat *attr = &node->attr;
-	struct timespec now;
+	struct timespec now = null_now();
 
-	clock_gettime(CLOCK_REALTIME_COARSE, &now);
 	pthread_rwlock_wrlock(&node->lock);
 	if (to_set & FUSE_SET_ATTR_MODE)
 		attr->st_mode = (attr->st_mode & S_IFMT) | (st->st_mode & 07777);

@@ -13,7 +13,7 @@ static size_t table_size; /* a power of two */
 static size_t table_n;
 static uint64_t last_ino;
 
-static struct timespec now(void)
+struct timespec null_now(void)
 {
 	struct timespec t;
 
@@ -76,7 +76,7 @@ static struct null_node *node_new(const struct stat *attr)
 				    .st_rdev = attr->st_rdev,
 				    .st_blksize = 4096,
 				    .st_ino = ++last_ino };
-	node->attr.st_atim = node->attr.st_mtim = node->attr.st_ctim = now();
+	node->attr.st_atim = node->attr.st_mtim = node->attr.st_ctim = null_now();
 	node->attr.st_nlink = S_ISDIR(attr->st_mode) ? 2 : 1;
 	return node;
 }
@@ -87,14 +87,14 @@ static void node_free_if_unused(struct null_node *node)
 		return;
 	pthread_rwlock_destroy(&node->lock);
 	free(node->slots);
-	free(node->data);
+	null_free_content(node);
 	free(node);
 }
 
 static void changed(struct null_node *dir)
 {
 	pthread_rwlock_wrlock(&dir->lock);
-	dir->attr.st_mtim = dir->attr.st_ctim = now();
+	dir->attr.st_mtim = dir->attr.st_ctim = null_now();
 	pthread_rwlock_unlock(&dir->lock);
 }
 
@@ -102,7 +102,7 @@ static void count_links(struct null_node *node, int by)
 {
 	pthread_rwlock_wrlock(&node->lock);
 	node->attr.st_nlink = (nlink_t)((int)node->attr.st_nlink + by);
-	node->attr.st_ctim = now();
+	node->attr.st_ctim = null_now();
 	pthread_rwlock_unlock(&node->lock);
 }
 
@@ -323,72 +323,4 @@ void null_list(struct null_node *dir, uint64_t cookie, null_take take, void *ctx
 		if (dir->slots[i])
 			more = take(ctx, dir->slots[i]->text, dir->slots[i]->node, i + 3);
 	pthread_mutex_unlock(&tree_lock);
-}
-
-/* ---- content ---- */
-
-/* With the node's lock. */
-static int reserve(struct null_node *node, size_t size)
-{
-	size_t capacity = node->capacity ? node->capacity * 2 : 128;
-	char *larger;
-
-	if (size <= node->capacity)
-		return 0;
-	capacity = capacity < size ? size : capacity;
-	larger = realloc(node->data, capacity);
-	if (!larger)
-		return ENOMEM;
-	node->data = larger;
-	node->capacity = capacity;
-	return 0;
-}
-
-static void set_size(struct null_node *node, size_t size)
-{
-	node->attr.st_size = (off_t)size;
-	node->attr.st_blocks = (blkcnt_t)((size + 511) / 512);
-}
-
-/* Zeros up to `end`, and the end there. */
-static int extend(struct null_node *node, size_t end)
-{
-	size_t size = (size_t)node->attr.st_size;
-	int r = reserve(node, end);
-
-	if (!r && end > size)
-		memset(node->data + size, 0, end - size);
-	if (!r)
-		set_size(node, end);
-	return r;
-}
-
-int null_resize(struct null_node *node, size_t size)
-{
-	int r;
-
-	pthread_rwlock_wrlock(&node->lock);
-	r = extend(node, size);
-	if (!r)
-		node->attr.st_mtim = node->attr.st_ctim = now();
-	pthread_rwlock_unlock(&node->lock);
-	return r;
-}
-
-int null_write(struct null_node *node, const char *data, size_t size, size_t offset)
-{
-	int r;
-
-	pthread_rwlock_wrlock(&node->lock);
-	r = offset > (size_t)node->attr.st_size ? extend(node, offset) : 0;
-	if (!r)
-		r = reserve(node, offset + size);
-	if (!r) {
-		memcpy(node->data + offset, data, size);
-		if (offset + size > (size_t)node->attr.st_size)
-			set_size(node, offset + size);
-		node->attr.st_mtim = node->attr.st_ctim = now();
-	}
-	pthread_rwlock_unlock(&node->lock);
-	return r;
 }

@@ -56,6 +56,11 @@ void null_getattr(struct null_node *node, struct stat *ret);
 int null_resize(struct null_node *node, size_t size);
 int null_write(struct null_node *node, const char *data, size_t size, size_t offset);
 
+/* For null_tree.c. */
+void null_free_content(struct null_node *node);
+/* The time as all of it takes it. */
+struct timespec null_now(void);
+
 /* Calls `take` for each name from the cookie on, with the tree locked, until it returns false. */
 typedef bool (*null_take)(void *ctx, const char *text, struct null_node *node, uint64_t next_cookie);
 void null_list(struct null_node *dir, uint64_t cookie, null_take take, void *ctx);
