@@ -158,38 +158,9 @@ static void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 		fuse_reply_attr(req, &attr, CACHE_SECONDS);
 }
 
-static struct timespec time_to_set(int to_set, int bit, int bit_now, struct timespec given)
-{
-	if (to_set & bit_now)
-		return (struct timespec){ .tv_nsec = UTIME_NOW };
-	return to_set & bit ? given : (struct timespec){ .tv_nsec = UTIME_OMIT };
-}
-
-static int set_attr(fuse_ino_t ino, const struct stat *st, int to_set)
-{
-	struct pt_path path = pt_path(fd_of(ino));
-	const struct timespec times[2] = {
-		time_to_set(to_set, FUSE_SET_ATTR_ATIME, FUSE_SET_ATTR_ATIME_NOW, st->st_atim),
-		time_to_set(to_set, FUSE_SET_ATTR_MTIME, FUSE_SET_ATTR_MTIME_NOW, st->st_mtim),
-	};
-	uid_t uid = to_set & FUSE_SET_ATTR_UID ? st->st_uid : (uid_t)-1;
-	gid_t gid = to_set & FUSE_SET_ATTR_GID ? st->st_gid : (gid_t)-1;
-
-	if (to_set & FUSE_SET_ATTR_MODE && chmod(path.text, st->st_mode) < 0)
-		return -1;
-	if (to_set & (FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID) &&
-	    fchownat(fd_of(ino), "", uid, gid, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) < 0)
-		return -1;
-	if (to_set & FUSE_SET_ATTR_SIZE && truncate(path.text, st->st_size) < 0)
-		return -1;
-	if (to_set & (FUSE_SET_ATTR_ATIME | FUSE_SET_ATTR_MTIME))
-		return utimensat(AT_FDCWD, path.text, times, 0);
-	return 0;
-}
-
 static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int to_set, struct fuse_file_info *fi)
 {
-	if (set_attr(ino, st, to_set) < 0)
+	if (pt_set_attr(fd_of(ino), st, to_set) < 0)
 		fuse_reply_err(req, errno);
 	else
 		op_getattr(req, ino, fi);

@@ -22,6 +22,7 @@ struct target {
 	char dir[PATH_SIZE];    /* its root, where it is mounted */
 	char source[PATH_SIZE]; /* the store, or what passthrough shows */
 	pid_t daemon;           /* 0: there is none */
+	uint64_t known_max;     /* so many files the kernel may know of it at once */
 	bool dead;              /* it could not be mounted */
 	bool broken;            /* the files of the present chain are not what they should be */
 };
@@ -32,6 +33,8 @@ struct programs {
 	const char *null_loop;     /* "own" or "libfuse" */
 };
 
+/* Passthrough has a descriptor for each file that the kernel knows: so many it may have. */
+uint64_t passthrough_known_max(void);
 /* The type of the file system of `dir`, by which the native target is called. */
 const char *native_name(const char *dir);
 /* Makes the target's directories below `dir` and mounts it. False, and said: it could not be mounted. */
@@ -79,11 +82,12 @@ enum work_flag {
 	WORK_FRESH = 1 << 0, /* begins with an empty directory; those up to the next one are a chain */
 	WORK_ASIDE = 1 << 1, /* later ones of its chain don't need it */
 	WORK_COLD = 1 << 2,  /* nothing is in memory */
-	WORK_WARM = 1 << 7,  /* all of it is done once before it is measured */
-	WORK_TIMED = 1 << 3, /* may be cut at the limit of time */
-	WORK_BYTES = 1 << 4, /* what counts is bytes a second */
-	WORK_STORY = 1 << 5, /* what counts is the time of the whole; not on null, for it lacks much */
-	WORK_SPACE = 1 << 6, /* what counts is space on disk; with a store of its own, as a story */
+	WORK_WARM = 1 << 3,  /* all of it is done once before it is measured */
+	WORK_TIMED = 1 << 4, /* may be cut at the limit of time */
+	WORK_BYTES = 1 << 5, /* what counts is bytes a second */
+	WORK_STORY = 1 << 6, /* what counts is the time of the whole; not on null, for it lacks much */
+	WORK_MANY = 1 << 7,  /* a story of all files; the others have a sixth of them */
+	WORK_SPACE = 1 << 8, /* what counts is space on disk; with a store of its own, as a story */
 };
 
 struct job;
@@ -131,7 +135,7 @@ bool mount_options_parse(struct mount_bench *b, int argc, char **argv);
 void mount_round(struct mount_bench *b, unsigned round);
 
 /* Is this workload run on this target? */
-bool work_is_for(const struct work *w, const struct target *t);
+bool work_is_for(const struct mount_settings *s, const struct work *w, const struct target *t);
 
 /* ---- figures and reports ---- */
 

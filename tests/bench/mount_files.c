@@ -169,10 +169,13 @@ void work_append_fd(struct job *job)
 
 /* ---- durable ---- */
 
-/* More than can be made within the limit of time; without one, as many as are made elsewhere. */
+/* More than can be made within the limit of time, if the target can have so many; without one, as many as are made
+ * elsewhere. */
 static uint64_t durable_max(const struct job *job)
 {
-	return job->settings->seconds > 0 ? 100 * job->settings->files : job->settings->files;
+	uint64_t n = job->settings->seconds > 0 ? 100 * job->settings->files : job->settings->files;
+
+	return n < job->target->known_max ? n : job->target->known_max;
 }
 
 static void create_sync(struct client *c, uint64_t i)

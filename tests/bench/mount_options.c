@@ -141,7 +141,9 @@ static void choose_targets(struct mount_bench *b, const char *list)
 		if (!list || chosen[k])
 			b->targets[b->targets_n++] =
 				(struct target){ .kind = k,
-						 .name = k == TARGET_NATIVE ? target_names[TARGETS] : target_names[k] };
+						 .name = k == TARGET_NATIVE ? target_names[TARGETS] : target_names[k],
+						 .known_max = k == TARGET_PASSTHROUGH ? passthrough_known_max()
+										      : UINT64_MAX };
 }
 
 static void choose_groups(struct mount_bench *b, const char *list)
@@ -165,7 +167,7 @@ static void choose_needed(struct mount_bench *b)
 		b->needed[i] = b->wanted[i] || (wanted_later && !(works[i].flags & WORK_ASIDE));
 		wanted_later = (wanted_later || b->wanted[i]) && !(works[i].flags & WORK_FRESH);
 		for (unsigned t = 0; b->needed[i] && t < b->targets_n; t++)
-			if (work_is_for(&works[i], &b->targets[t]))
+			if (work_is_for(&b->settings, &works[i], &b->targets[t]))
 				b->steps += works[i].flags & WORK_STORY ? b->story_rounds : b->rounds;
 	}
 }

@@ -11,6 +11,18 @@ enum { COLUMN = 12, RATIOS = 3 };
 /* The other targets that ours is compared with, in the order of the columns. */
 static const enum target_kind others[RATIOS] = { TARGET_NATIVE, TARGET_NULL, TARGET_PASSTHROUGH };
 
+/* Something is asked for that passthrough can't do. */
+static bool known_too_few(const struct mount_bench *b)
+{
+	const struct target unlimited = { .kind = TARGET_PASSTHROUGH, .known_max = UINT64_MAX };
+
+	for (unsigned w = 0; w < works_n; w++)
+		if (b->needed[w] && work_is_for(&b->settings, &works[w], &unlimited) &&
+		    !work_is_for(&b->settings, &works[w], &b->targets[target_of_kind(b, TARGET_PASSTHROUGH)]))
+			return true;
+	return false;
+}
+
 void mount_report_settings(const struct mount_bench *b)
 {
 	const struct mount_settings *s = &b->settings;
@@ -28,6 +40,10 @@ void mount_report_settings(const struct mount_bench *b)
 	printf("stories: trees of %llu files, a repository of %llu; %llu entries to list; %llu rows\n",
 	       (unsigned long long)s->story_files, (unsigned long long)s->story_files / 6,
 	       (unsigned long long)s->entries, (unsigned long long)s->rows);
+	if (target_of_kind(b, TARGET_PASSTHROUGH) < b->targets_n && known_too_few(b))
+		printf("What makes more than %llu files is left out for passthrough, which may have no more open "
+		       "(ulimit -Hn).\n",
+		       (unsigned long long)passthrough_known_max());
 	if (!cold_possible())
 		printf("What is to be met cold is left out: only root may drop the kernel's caches.\n");
 	fflush(stdout);

@@ -261,7 +261,7 @@ static void run_one(struct mount_bench *b, unsigned w, unsigned t, unsigned roun
 	struct target *target = &b->targets[t];
 	bool was_dead = target->dead;
 
-	if (!work_is_for(&works[w], target))
+	if (!work_is_for(&b->settings, &works[w], target))
 		return;
 	b->step++;
 	show_progress(b, w, t, round);

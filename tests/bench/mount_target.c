@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/vfs.h>
@@ -55,6 +56,16 @@ const char *native_name(const char *dir)
 			if ((long)fs.f_type == known[i].type)
 				return known[i].name;
 	return "native";
+}
+
+/* The rest is for what else it opens. */
+uint64_t passthrough_known_max(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_max < 2000)
+		return 0;
+	return limit.rlim_max - 1000;
 }
 
 /* ---- daemons ---- */

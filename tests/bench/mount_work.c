@@ -67,8 +67,8 @@ const struct work works[] = {
 	{ "git-status", "stories", "the same after one before", WARM | STORY, 1, work_story },
 	{ "tar-in", "stories", "extraction of the same files", FRESH | STORY, 1, work_story },
 	{ "tar-out-cold", "stories", "an archive of them, nothing in memory", COLD | STORY, 1, work_story },
-	{ "npm", "stories", "cp -r of many small files in a deep tree", FRESH | STORY, 1, work_story },
-	{ "rm-rf", "stories", "of these", STORY, 1, work_story },
+	{ "npm", "stories", "cp -r of many small files in a deep tree", FRESH | STORY | WORK_MANY, 1, work_story },
+	{ "rm-rf", "stories", "of these", STORY | WORK_MANY, 1, work_story },
 	{ "ls-many-cold", "stories", "ls of a directory of many empty files", FRESH | WORK_COLD | STORY, 1,
 	  work_story },
 	{ "meson-build", "stories", "of a small C project, in a directory there", FRESH | STORY, 1, work_story },
@@ -88,9 +88,19 @@ unsigned work_chain_end(unsigned begin)
 	return end;
 }
 
-bool work_is_for(const struct work *w, const struct target *t)
+/* Files, and directories of a tree, that the kernel knows at its end; those that end by the time see to it themselves. */
+static uint64_t files_of(const struct mount_settings *s, const struct work *w)
 {
-	if (t->dead || (w->flags & WORK_COLD && !cold_possible()))
+	if (w->flags & WORK_SPACE)
+		return s->entries;
+	if (w->flags & WORK_STORY)
+		return s->story_files * 3 / 2 / (w->flags & WORK_MANY ? 1 : 6);
+	return w->flags & WORK_TIMED ? 1 : s->files;
+}
+
+bool work_is_for(const struct mount_settings *s, const struct work *w, const struct target *t)
+{
+	if (t->dead || (w->flags & WORK_COLD && !cold_possible()) || files_of(s, w) > t->known_max)
 		return false;
 	return t->kind != TARGET_NULL || !(w->flags & WORK_STORY);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "tests/bench/passthrough_nodes.h"
+#include "tests/bench/fuse_daemon.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -26,12 +27,9 @@ static struct pt_node **place_of(dev_t dev, ino_t ino)
 
 static void allow_descriptors(void)
 {
-	const struct rlimit wanted = { .rlim_cur = 1 << 20, .rlim_max = 1 << 20 };
 	struct rlimit limit;
 
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= wanted.rlim_cur)
-		return;
-	if (setrlimit(RLIMIT_NOFILE, &wanted) == 0)
+	if (getrlimit(RLIMIT_NOFILE, &limit))
 		return;
 	limit.rlim_cur = limit.rlim_max;
 	(void)setrlimit(RLIMIT_NOFILE, &limit);
@@ -104,4 +102,33 @@ struct pt_path pt_path(int fd)
 
 	snprintf(path.text, sizeof(path.text), "/proc/self/fd/%d", fd);
 	return path;
+}
+
+static struct timespec time_to_set(int to_set, int bit, int bit_now, struct timespec given)
+{
+	if (to_set & bit_now)
+		return (struct timespec){ .tv_nsec = UTIME_NOW };
+	return to_set & bit ? given : (struct timespec){ .tv_nsec = UTIME_OMIT };
+}
+
+int pt_set_attr(int fd, const struct stat *st, int to_set)
+{
+	struct pt_path path = pt_path(fd);
+	const struct timespec times[2] = {
+		time_to_set(to_set, FUSE_SET_ATTR_ATIME, FUSE_SET_ATTR_ATIME_NOW, st->st_atim),
+		time_to_set(to_set, FUSE_SET_ATTR_MTIME, FUSE_SET_ATTR_MTIME_NOW, st->st_mtim),
+	};
+	uid_t uid = to_set & FUSE_SET_ATTR_UID ? st->st_uid : (uid_t)-1;
+	gid_t gid = to_set & FUSE_SET_ATTR_GID ? st->st_gid : (gid_t)-1;
+
+	if (to_set & FUSE_SET_ATTR_MODE && chmod(path.text, st->st_mode) < 0)
+		return -1;
+	if (to_set & (FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID) &&
+	    fchownat(fd, "", uid, gid, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) < 0)
+		return -1;
+	if (to_set & FUSE_SET_ATTR_SIZE && truncate(path.text, st->st_size) < 0)
+		return -1;
+	if (to_set & (FUSE_SET_ATTR_ATIME | FUSE_SET_ATTR_MTIME))
+		return utimensat(AT_FDCWD, path.text, times, 0);
+	return 0;
 }

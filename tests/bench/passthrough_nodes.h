@@ -27,4 +27,7 @@ struct pt_path {
 };
 struct pt_path pt_path(int fd);
 
+/* Those of FUSE's FUSE_SET_ATTR_… Negative: errno says why. */
+int pt_set_attr(int fd, const struct stat *st, int to_set);
+
 #endif
