@@ -115,6 +115,9 @@ void op_ioctl(fuse_req_t req, fuse_ino_t node, unsigned cmd, void *arg, struct f
 /* So many of the threads that serve requests may wait until the kernel gives up pages. */
 #define PAGES_SERVING_MAX 8
 void op_lseek(fuse_req_t req, fuse_ino_t node, off_t offset, int whence, struct fuse_file_info *fi);
+/* Has the kernel send what it gathers of the file, for its size may be behind the one that we know. -EAGAIN: too many at
+ * once. */
+int pages_learn_size(struct session *session, fuse_ino_t node);
 /* The answer to a direct write that is done. */
 void reply_written_direct(fuse_req_t req, fuse_ino_t node, off_t offset, size_t size);
 /* The thread for those beyond PAGES_SERVING_MAX. Negative errno. */

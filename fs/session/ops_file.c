@@ -34,19 +34,30 @@ void op_open(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
 	fuse_reply_open(req, fi);
 }
 
+/* A kernel that gathers writes sends what it has of the range before a direct read, but a page behind the range may
+ * hold the end of the file: what lies in front of that is a hole for us, and no end. */
+static int read_again(struct session *session, fuse_ino_t node, off_t offset, char *buf, size_t size, size_t *ret_got)
+{
+	int r = pages_learn_size(session, node);
+
+	return r < 0 ? r : volume_read(session->volume, ino_of_node(node), (uint64_t)offset, buf, size, ret_got);
+}
+
 void op_read(fuse_req_t req, fuse_ino_t node, size_t size, off_t offset, struct fuse_file_info *fi)
 {
 	char *buf = answer_buffer(req, size);
-	struct volume *volume = session_of(req)->volume;
+	struct session *session = session_of(req);
+	struct volume *volume = session->volume;
 	vol_ino ino = ino_of_node(node);
 	size_t got = 0;
 	int r;
 
-	(void)fi;
 	if (!buf)
 		r = -ENOMEM;
 	else
 		r = volume_read(volume, ino, (uint64_t)offset, buf, size, &got);
+	if (!r && got < size && session->options.writeback && fi->flags & O_DIRECT)
+		r = read_again(session, node, offset, buf, size, &got);
 	if (!r && !transport_request()->no_atime)
 		volume_accessed(volume, ino);
 	if (r < 0)

@@ -94,13 +94,18 @@ static void reply_seek(fuse_req_t req, const struct answer *a)
 		fuse_reply_lseek(req, (off_t)a->found);
 }
 
-/* Asks until the hole of the answer is one that the kernel has no pages of. */
+/* Asks until the hole of the answer is one that the kernel has no pages of. A kernel that gathers writes may know of a
+ * later end of the file, too. */
 static void run_seek(struct session *session, const struct job *job)
 {
 	uint64_t begin = 0, end = 0; /* no pages there */
 	struct answer a;
 	int r;
 
+	if (session->options.writeback && drop_pages(session, job->node, job->offset, INT64_MAX) == 0) {
+		begin = job->offset;
+		end = INT64_MAX;
+	}
 	for (;;) {
 		a = ask(session->volume, ino_of_node(job->node), job->offset, job->whence);
 		if (a.hole_begin == a.hole_end || (a.hole_begin >= begin && a.hole_end <= end))
@@ -255,6 +260,17 @@ static void run_here_or_there(struct session *session, const struct job *job)
 	else
 		leave_to_thread(pages, job);
 	atomic_fetch_sub(&pages->serving, 1);
+}
+
+int pages_learn_size(struct session *session, fuse_ino_t node)
+{
+	struct pages *pages = session->pages;
+	int r = -EAGAIN;
+
+	if (atomic_fetch_add(&pages->serving, 1) < PAGES_SERVING_MAX)
+		r = drop_pages(session, node, 0, INT64_MAX);
+	atomic_fetch_sub(&pages->serving, 1);
+	return r;
 }
 
 void op_lseek(fuse_req_t req, fuse_ino_t node, off_t offset, int whence, struct fuse_file_info *fi)

@@ -37,9 +37,11 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 	       FUSE_CAP_ASYNC_READ | FUSE_CAP_ASYNC_DIO | FUSE_CAP_EXPORT_SUPPORT | FUSE_CAP_PARALLEL_DIROPS |
 		       FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_CACHE_SYMLINKS |
 		       FUSE_CAP_EXPLICIT_INVAL_DATA | FUSE_CAP_IOCTL_DIR | FUSE_CAP_DONT_MASK |
-		       (session->options.no_acl ? 0 : FUSE_CAP_POSIX_ACL),
-	       FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_HANDLE_KILLPRIV | FUSE_CAP_WRITEBACK_CACHE |
-		       FUSE_CAP_ATOMIC_O_TRUNC | (session->options.no_acl ? FUSE_CAP_POSIX_ACL : 0));
+		       (session->options.no_acl ? 0 : FUSE_CAP_POSIX_ACL) |
+		       (session->options.writeback ? FUSE_CAP_WRITEBACK_CACHE : 0),
+	       FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_HANDLE_KILLPRIV | FUSE_CAP_ATOMIC_O_TRUNC |
+		       (session->options.no_acl ? FUSE_CAP_POSIX_ACL : 0) |
+		       (session->options.writeback ? 0 : FUSE_CAP_WRITEBACK_CACHE));
 	session->no_open = conn->capable & FUSE_CAP_NO_OPEN_SUPPORT;
 	session->no_opendir = conn->capable & FUSE_CAP_NO_OPENDIR_SUPPORT;
 	conn->max_write = WRITE_SIZE_MAX;

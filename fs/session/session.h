@@ -17,6 +17,7 @@ struct session_options {
 	bool sync_data;           /* every write is durable when it returns */
 	bool sync_names;          /* every create, rename, unlink … is durable when it returns */
 	bool no_uring;            /* requests come by /dev/fuse, even where the kernel offers io_uring */
+	bool writeback;           /* the kernel keeps what is written for a while; a crash of the process loses it */
 	bool no_acl;              /* rights are what the modes say; nobody sees or sets an access control list */
 	/* One line for each event worth telling. Called from any thread. */
 	void (*log)(void *ctx, const char *line);

@@ -126,6 +126,7 @@ static int serve_volume(struct daemon *daemon, struct volume *volume)
 		.sync_data = request->options.sync_data,
 		.sync_names = request->options.sync_names,
 		.no_uring = request->options.no_uring,
+		.writeback = request->options.writeback,
 		.no_acl = request->options.no_acl,
 		.log = daemon->ready_fd < 0 ? log_in_foreground : log_in_background,
 		.on_ready = on_ready,

@@ -38,6 +38,9 @@ static const struct mount_option options_table[] = {
 	{ "sync", NULL, SYNC, 0, "every write, create, rename ... is on disk when it returns" },
 	{ "dirsync", NULL, SET, FLAG(sync_names), "every create, rename, unlink ... is on disk when it returns" },
 	{ "async", NULL, ASYNC, 0, "only fsync waits for the disk (default)" },
+	{ "writeback", NULL, SET, FLAG(writeback),
+	  "the kernel gathers writes: fast, but a crash loses up to half a minute" },
+	{ "nowriteback", NULL, CLEAR, FLAG(writeback), "every write has arrived when it returns (default)" },
 	{ "ro", NULL, SET, FLAG(read_only), "read only; changes nothing in the store" },
 	{ "rw", NULL, CLEAR, FLAG(read_only), "read and write (default)" },
 	{ "noacl", NULL, SET, FLAG(no_acl), "access control lists are kept, but neither shown nor minded" },
@@ -201,6 +204,11 @@ bool mount_options_parse(struct mount_options *options, const char *text, bool s
 	else
 		ok = fuse_opt_parse(&args, &parse, templates, on_word) == 0;
 	fuse_opt_free_args(&args);
+	if (ok && parse.options.writeback && parse.options.sync_data) {
+		complain("writeback and sync exclude each other: writes are gathered, or they are on disk when they "
+			 "return");
+		ok = false;
+	}
 	if (ok)
 		*options = parse.options;
 	return ok;

@@ -16,6 +16,7 @@ struct mount_options {
 	bool sync_data, sync_names;
 	bool nonempty;
 	bool no_uring;
+	bool writeback;
 	bool no_acl;
 	bool allow_other, allow_root;
 	bool nosuid, nodev, noexec, nodiratime;
