@@ -6,6 +6,8 @@
  *                                     it died, or until SIGTERM; notes each in LOG before it and after it
  *   crash_oracle check DIR LOG        every operation noted as done must be there, and nothing else; the one that was
  *                                     under way may be there, whole, or not; LOG then says which
+ *   crash_oracle cut DIR LOG          after a power cut: what is there is what was after some operation, not before the
+ *                                     last fsync noted as done
  *
  * A write(2) is a single request to the file system and is whole or not at all, with one exception, which is the
  * kernel's: a write that starts inside of a page that is not cached is sent in pieces, cut at page boundaries. Of
@@ -293,7 +295,7 @@ static ssize_t perform(const struct op *op)
 static bool fs_died(int err)
 {
 	return err == ENOTCONN || err == ECONNABORTED || err == EIO || err == ENODEV ||
-	       err == ECANCELED /* on its way by io_uring */;
+	       err == EROFS /* a sync of its store has failed */ || err == ECANCELED /* on its way by io_uring */;
 }
 
 static bool is_write(const struct op *op)
@@ -420,12 +422,65 @@ static int command_check(const char *dir, const char *log_path)
 	return good ? 0 : 1;
 }
 
+/* How many operations had been done when the last fsync was. */
+static size_t synced_ops(const char *log_path)
+{
+	FILE *f = fopen(log_path, "r");
+	size_t done = 0, synced = 0;
+	char line[512];
+	struct op op;
+
+	if (f == NULL)
+		die(log_path, strerror(errno));
+	while (fgets(line, sizeof(line), f) != NULL) {
+		if (line[0] == 'B' && !op_parse(line + 2, &op))
+			die(log_path, line);
+		if (line[0] == 'D' && (++done, op.kind == OP_FSYNC))
+			synced = done;
+	}
+	fclose(f);
+	return synced;
+}
+
+static int command_cut(const char *dir, const char *log_path)
+{
+	FILE *f = fopen(log_path, "r");
+	size_t synced = synced_ops(log_path);
+	char line[512], piece[32], why[600] = "", why_first[600] = "";
+	const char *outcome = NULL;
+	struct history h = { .model = model_new() };
+
+	if (f == NULL)
+		die(log_path, strerror(errno));
+	if (chdir(dir) < 0)
+		die(dir, strerror(errno));
+	while (outcome == NULL && fgets(line, sizeof(line), f) != NULL) {
+		follow_line(&h, log_path, line);
+		if (line[0] == 'B' && h.done >= synced)
+			outcome = find_outcome(&h, piece, sizeof(piece), why, sizeof(why));
+		if (why_first[0] == 0)
+			memcpy(why_first, why, sizeof(why_first));
+	}
+	fclose(f);
+	if (outcome == NULL && !h.open && model_matches(h.model, why, sizeof(why)))
+		outcome = "all";
+	if (outcome != NULL)
+		printf("%zu operations were synced, %zu are there, and of the next: %s\n", synced, h.done, outcome);
+	else
+		printf("WRONG: no state from operation %zu on is this one\n  then: %s\n  in the end: %s\n", synced,
+		       why_first, why);
+	model_free(h.model);
+	return outcome != NULL ? 0 : 1;
+}
+
 int main(int argc, char **argv)
 {
 	if (argc == 5 && strcmp(argv[1], "write") == 0)
 		return command_write(argv[2], argv[3], argv[4]);
 	if (argc == 4 && strcmp(argv[1], "check") == 0)
 		return command_check(argv[2], argv[3]);
-	fprintf(stderr, "usage: crash_oracle write DIR LOG SEED | check DIR LOG\n");
+	if (argc == 4 && strcmp(argv[1], "cut") == 0)
+		return command_cut(argv[2], argv[3]);
+	fprintf(stderr, "usage: crash_oracle write DIR LOG SEED | check DIR LOG | cut DIR LOG\n");
 	return 2;
 }
