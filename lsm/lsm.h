@@ -223,6 +223,9 @@ LSM_API LSM_CHECK_RESULT int lsm_multi_get(struct lsm_db *db, const struct lsm_s
 
 /* Flags of the write calls. */
 #define LSM_WRITE_SYNC (1u << 0) /* return when the write is durable; concurrent ones share one fdatasync */
+/* The write will free space: it deletes, and what it puts is small and goes with that. It may use what is kept of a full disk,
+ * where others get LSM_NO_SPACE. */
+#define LSM_WRITE_FREES (1u << 1)
 
 /*
  * put: sets a key. delete: removes it, present or not. delete_range: removes all keys k with begin <= k < end at the

@@ -69,6 +69,7 @@ int volume_setattr(struct volume *v, vol_ino ino, const struct vol_attr *attr, u
 		r = change_begin(&c, v);
 	if (r < 0)
 		return r;
+	c.frees = true; /* a truncation, or a row that is there already */
 	inode_lock(v, &locked, ino);
 	r = which & VOL_SET_SIZE ? node_load_file(v, ino, &node) : node_load(v, ino, &node);
 	if (r == 0)

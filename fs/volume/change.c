@@ -12,6 +12,7 @@ int change_begin(struct change *c, struct volume *v)
 		return -EROFS;
 	c->v = v;
 	c->batch = NULL;
+	c->frees = false;
 	r = v->rows->ops->batch_new(v->rows, &c->batch);
 	if (r == 0)
 		clock_gettime(CLOCK_REALTIME, &c->now);
@@ -20,7 +21,7 @@ int change_begin(struct change *c, struct volume *v)
 
 int change_commit(struct change *c)
 {
-	return c->v->rows->ops->batch_commit(c->batch, false);
+	return c->v->rows->ops->batch_commit(c->batch, c->frees ? ROWS_FREES : 0);
 }
 
 void change_end(struct change *c)

@@ -85,6 +85,7 @@ struct change {
 	struct volume *v;
 	struct rows_batch *batch;
 	struct timespec now;
+	bool frees; /* it frees space, or needs hardly any: goes on when the disk is full */
 };
 
 /* -EROFS on a volume that is open for reading only. On failure there is nothing to end. */

@@ -39,6 +39,7 @@ int volume_reclaim(struct volume *v, vol_ino ino)
 	r = change_begin(&c, v);
 	if (r < 0)
 		return r;
+	c.frees = true;
 	inode_lock(v, &locked, ino);
 	r = node_load(v, ino, &node);
 	if (r < 0 || node.i.nlink > 0)

@@ -73,6 +73,7 @@ static int remove_entry(struct volume *v, vol_ino parent, const char *name, bool
 	r = change_begin(&c, v);
 	if (r < 0)
 		return r;
+	c.frees = true;
 	do {
 		/* Which inode to lock is known only from the entry: look, lock, and look again. */
 		gone = (struct vol_gone){ 0 };

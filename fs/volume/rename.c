@@ -340,6 +340,7 @@ static int rename_any(struct volume *v, vol_ino parent, const char *name, vol_in
 	r = change_begin(&c, v);
 	if (r < 0)
 		return r;
+	c.frees = true;
 	do {
 		memset(&rn, 0, offsetof(struct rename, buckets));
 		rn.buckets[0].data = rn.buckets[0].small;

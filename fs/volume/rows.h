@@ -34,6 +34,9 @@ struct rows;
 struct rows_iter;  /* over a range of keys, at one moment */
 struct rows_batch; /* collects changes that become visible together */
 
+#define ROWS_SYNC (1u << 0)  /* durable on return */
+#define ROWS_FREES (1u << 1) /* space will be free by it: goes on when the disk is full */
+
 struct rows_ops {
 	int (*get)(struct rows *r, struct row_key key, struct row_value *ret); /* -ENOENT */
 	void (*value_release)(struct rows *r, struct row_value *value);
@@ -59,7 +62,7 @@ struct rows_ops {
 	/* key := bytes [offset, offset + size) of the value where `source` stands; large ones are not copied */
 	int (*batch_put_part)(struct rows_batch *b, struct row_key key, struct rows_iter *source, uint64_t offset,
 			      uint64_t size);
-	int (*batch_commit)(struct rows_batch *b, bool sync); /* the batch is empty again afterwards */
+	int (*batch_commit)(struct rows_batch *b, unsigned flags); /* ROWS_*; the batch is empty again afterwards */
 	void (*batch_free)(struct rows_batch *b);
 
 	int (*sync)(struct rows *r);

@@ -261,9 +261,11 @@ static int lsm_rows_batch_put_part(struct rows_batch *b, struct row_key key, str
 	return to_errno(lsm_batch_put_part(b->batch, slice(key), to_iter(source), offset, size));
 }
 
-static int lsm_rows_batch_commit(struct rows_batch *b, bool sync)
+static int lsm_rows_batch_commit(struct rows_batch *b, unsigned flags)
 {
-	int r = to_errno(lsm_write(b->db, b->batch, sync ? LSM_WRITE_SYNC : 0));
+	int r = to_errno(
+		lsm_write(b->db, b->batch,
+			  (flags & ROWS_SYNC ? LSM_WRITE_SYNC : 0) | (flags & ROWS_FREES ? LSM_WRITE_FREES : 0)));
 
 	lsm_batch_clear(b->batch);
 	return r;

@@ -111,6 +111,7 @@ int volume_fallocate(struct volume *v, vol_ino ino, int mode, uint64_t offset, u
 	r = change_begin(&c, v);
 	if (r < 0)
 		return r;
+	c.frees = mode & FALLOC_FL_PUNCH_HOLE;
 	inode_lock(v, &locked, ino);
 	r = fallocate_locked(&c, ino, mode, offset, offset + length);
 	inodes_unlock(v, &locked);

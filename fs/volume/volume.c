@@ -133,7 +133,7 @@ static int volume_make(struct volume *v, const struct volume_options *options)
 	r = root_put(&c, options);
 	if (r < 0)
 		goto out;
-	r = v->rows->ops->batch_commit(c.batch, true);
+	r = v->rows->ops->batch_commit(c.batch, ROWS_SYNC);
 out:
 	change_end(&c);
 	return r;

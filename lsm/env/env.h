@@ -68,6 +68,8 @@ struct env_ops {
 	/* Creates the file if need be and locks it exclusively, writing our pid into it. LSM_BUSY names the owner. */
 	int (*lock)(struct env *e, const char *path, struct env_lock **ret_lock);
 	void (*unlock)(struct env *e, struct env_lock *lock);
+	/* Bytes that this process may still write to the disk of `path`, and those of the whole disk. NULL: there is no end. */
+	int (*space)(struct env *e, const char *path, uint64_t *ret_free, uint64_t *ret_total);
 	uint64_t (*now_ns)(struct env *e); /* monotonic */
 	uint64_t (*wall_us)(struct env *e); /* since 1970, as the system's clock has it */
 	int (*random)(struct env *e, void *buf, size_t size);

@@ -16,6 +16,7 @@
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -470,6 +471,18 @@ static void posix_unlock(struct env *e, struct env_lock *lock)
  * Clock and threads
  */
 
+static int posix_space(struct env *e, const char *path, uint64_t *ret_free, uint64_t *ret_total)
+{
+	struct statvfs st;
+
+	(void)e;
+	if (statvfs(path, &st) < 0)
+		return status_from_errno(errno, path, "statvfs");
+	*ret_free = (uint64_t)st.f_bavail * st.f_frsize;
+	*ret_total = (uint64_t)st.f_blocks * st.f_frsize;
+	return LSM_OK;
+}
+
 static uint64_t posix_now_ns(struct env *e)
 {
 	struct timespec t;
@@ -587,6 +600,7 @@ static const struct env_ops posix_ops = {
 	.list = posix_list,
 	.lock = posix_lock,
 	.unlock = posix_unlock,
+	.space = posix_space,
 	.now_ns = posix_now_ns,
 	.wall_us = posix_wall_us,
 	.random = posix_random,

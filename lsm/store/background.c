@@ -77,7 +77,7 @@ static bool hides_garbage(const struct lsm_db *db, const struct superversion *sv
 	return db->mem_large_bytes >= WORTH_BYTES || (db->mem_large_bytes && holds_blobs(sv->version));
 }
 
-enum { IDLE_US = 5000000, RETRY_US = 1000000 };
+enum { IDLE_US = 5000000, RETRY_US = 1000000, SHORT_RETRY_US = 100000 };
 
 /* What the flush thread remembers between two looks at an idle store. */
 struct idle {
@@ -90,12 +90,14 @@ static void idle_flush(struct lsm_db *db, struct idle *idle)
 	uint64_t sequence = atomic_load(&db->last_sequence), now = env_now_us(db->env);
 	struct superversion *sv;
 
-	if (sequence != idle->sequence) {
-		*idle = (struct idle){ sequence, now };
-		return;
+	if (!atomic_load(&db->short_of_space)) {
+		if (sequence != idle->sequence) {
+			*idle = (struct idle){ sequence, now };
+			return;
+		}
+		if (now - idle->since_us < IDLE_US)
+			return;
 	}
-	if (now - idle->since_us < IDLE_US)
-		return;
 	idle->since_us = now;
 	sv = superversion_get(db);
 	/* A writer that holds the lock may wait for a flush: for this thread. */
@@ -151,8 +153,10 @@ static void flush_thread(void *ctx)
 			mutex_lock(&db->lock);
 			waiting = !waiting && atomic_load(&db->current)->imm_n > 0 && !atomic_load(&db->failed);
 			if (!waiting && !atomic_load(&db->closing))
-				cond_wait_us(&db->work, &db->lock, RETRY_US);
+				cond_wait_us(&db->work, &db->lock,
+					     atomic_load(&db->short_of_space) ? SHORT_RETRY_US : RETRY_US);
 			mutex_unlock(&db->lock);
+			space_watch(db);
 			if (!atomic_load(&db->failed))
 				idle_flush(db, &idle);
 		}

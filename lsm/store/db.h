@@ -132,6 +132,10 @@ struct lsm_db {
 	_Atomic uint64_t compact_pace_us; /* what compactions have written is paid for up to here */
 	_Atomic int64_t charged_bytes;    /* of memtables, in the cache's budget */
 	_Atomic uint64_t hold_bytes, hold_bytes_max, segment_bytes, large_delay_ps; /* see garbage_limits() */
+	struct mutex space;           /* one look at the disk at a time */
+	_Atomic int64_t space_left;   /* bytes that may be written before the disk is asked again */
+	_Atomic uint64_t frees, frees_awaited; /* writes that free space, and how many of them a writer has waited for */
+	atomic_bool short_of_space;   /* only what frees space is written: what is dead goes at once */
 	_Atomic unsigned collect_all; /* lsm_compact_range() calls: segments are collected without need */
 
 	/* For the log; see event.h. */
@@ -289,6 +293,12 @@ int flush_wait(struct lsm_db *db, uint64_t first_segment);
 
 /* open.c: takes the lock of the store in `dir`. LSM_BUSY. With `read_only`, *ret stays as it is where nothing can be written. */
 int store_lock(struct env *env, const char *dir, bool read_only, struct env_lock **ret);
+
+/* space.c: LSM_NO_SPACE when so much can't be written without what is kept. Takes the tree lock and, where memtables stand in
+ * the way, flushes. */
+int space_admit(struct lsm_db *db, uint64_t bytes, unsigned flags);
+/* Whether there is room again. */
+void space_watch(struct lsm_db *db);
 
 /* background.c */
 int background_start(struct lsm_db *db);

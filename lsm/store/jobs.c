@@ -109,7 +109,7 @@ int segment_infos(struct lsm_db *db, struct segment_info **ret, size_t *ret_n)
 		return status_no_memory(s.capacity * sizeof(*s.list));
 	segments_each_sealed(db->segments, add_info, &s);
 	*ret = s.list;
-	*ret_n = garbage_select(&db->picker, s.list, s.n, atomic_load(&db->collect_all) > 0);
+	*ret_n = garbage_select(&db->picker, s.list, s.n, atomic_load(&db->collect_all) > 0 || atomic_load(&db->short_of_space));
 	return LSM_OK;
 }
 

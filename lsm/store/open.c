@@ -80,6 +80,7 @@ static void init_locks(struct lsm_db *db)
 {
 	mutex_init(&db->commit);
 	mutex_init(&db->direct);
+	mutex_init(&db->space);
 	mutex_init(&db->sync);
 	mutex_init(&db->manifest_lock);
 	mutex_init(&db->lock);
@@ -169,6 +170,7 @@ static void destroy(struct lsm_db *db, bool trim)
 	mutex_done(&db->lock);
 	mutex_done(&db->manifest_lock);
 	mutex_done(&db->sync);
+	mutex_done(&db->space);
 	mutex_done(&db->direct);
 	mutex_done(&db->commit);
 	free(db->dir);

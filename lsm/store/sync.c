@@ -109,6 +109,8 @@ int direct_add(struct lsm_db *db, struct lsm_slice value, struct blob_ptr *ret, 
 	struct blob_segment *seg;
 	int rc = db_check_writable(db);
 
+	if (!rc)
+		rc = space_admit(db, value.size, 0);
 	if (rc)
 		return rc;
 	direct_delay(db, value.size);

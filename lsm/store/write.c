@@ -226,6 +226,9 @@ static int commit(struct lsm_db *db, const struct commit *c, uint64_t user_bytes
 	int rc;
 
 	delay(db, user_bytes);
+	rc = space_admit(db, user_bytes, flags);
+	if (rc)
+		return rc;
 	mutex_lock(&db->commit);
 	rc = db_check_writable(db);
 	if (!rc && c->batch && c->batch->ops.size >= db->options.memtable_bytes) {
@@ -247,7 +250,7 @@ static int commit(struct lsm_db *db, const struct commit *c, uint64_t user_bytes
 
 static int check_flags(unsigned flags)
 {
-	if (flags & ~LSM_WRITE_SYNC)
+	if (flags & ~(LSM_WRITE_SYNC | LSM_WRITE_FREES))
 		return status_set(LSM_INVALID, 0, NULL, 0, "unknown write flags %#x", flags);
 	return LSM_OK;
 }
@@ -260,6 +263,8 @@ static int commit_op(struct lsm_db *db, const struct batch_op *op, uint64_t user
 	struct commit c = { .op = op, .count = 1, .large_bytes = large_bytes };
 	size_t n = put_varint(head, 1);
 
+	if (op->type == ENTRY_DELETE || op->type == ENTRY_RANGE_DELETE)
+		flags |= LSM_WRITE_FREES;
 	head[n++] = (uint8_t)op->type;
 	n += put_varint(head + n, op->key.size);
 	c.pieces[0] = slice_of(head, n);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "tests/support/env_fault.h"
 
+#include <stdatomic.h>
+
 #include <assert.h>
 #include <errno.h>
 #include <stdio.h>
@@ -275,6 +277,19 @@ static void fault_unlock(struct env *e, struct env_lock *lock)
 	real_env(e)->ops->unlock(real_env(e), lock);
 }
 
+static int fault_space(struct env *e, const char *path, uint64_t *ret_free, uint64_t *ret_total)
+{
+	struct env_fault *f = (struct env_fault *)e;
+	uint64_t total;
+
+	if (!atomic_load(&f->disk_bytes))
+		return real_env(e)->ops->space(real_env(e), path, ret_free, ret_total);
+	total = atomic_load(&f->disk_bytes);
+	*ret_free = atomic_load(&f->disk_free);
+	*ret_total = total;
+	return LSM_OK;
+}
+
 static uint64_t fault_now_ns(struct env *e)
 {
 	return env_now_ns(real_env(e));
@@ -322,6 +337,7 @@ static const struct env_ops fault_ops = {
 	.list = fault_list,
 	.lock = fault_lock,
 	.unlock = fault_unlock,
+	.space = fault_space,
 	.now_ns = fault_now_ns,
 	.wall_us = fault_wall_us,
 	.random = fault_random,

@@ -34,6 +34,7 @@ struct fault_rule {
 struct env_fault {
 	struct env env; /* give this to what is tested */
 	struct env *real;
+	_Atomic uint64_t disk_bytes, disk_free; /* what space() tells, if disk_bytes isn't 0 */
 	struct mutex lock;
 	uint64_t counts[FAULT_OPS];         /* lock; the failed ones included */
 	uint64_t hints, hinted_bytes;       /* lock; of will_need */

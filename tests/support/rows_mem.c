@@ -332,7 +332,7 @@ static void batch_clear(struct rows_batch *b)
 	b->count = 0;
 }
 
-static int mem_batch_commit(struct rows_batch *b, bool sync)
+static int mem_batch_commit(struct rows_batch *b, unsigned flags)
 {
 	struct rows_mem *m = b->mem;
 	int result = 0;
@@ -345,8 +345,8 @@ static int mem_batch_commit(struct rows_batch *b, bool sync)
 			apply(m, &b->ops[i]);
 		m->commits++;
 		m->operations += b->count;
-		m->syncs += sync;
-		if (sync)
+		m->syncs += (flags & ROWS_SYNC) != 0;
+		if (flags & ROWS_SYNC)
 			result = m->fail_sync_code;
 	}
 	pthread_mutex_unlock(&m->lock);
