@@ -181,12 +181,19 @@ def check_run(names, targets, rounds, done, path):
     check_summaries(names, targets, lines, rows)
 
 
+def check_stories():
+    """The stories on ours and the native file system; the one that takes longest on ours only."""
+    for targets, names in ((["lsmfs", native], [name for name in tried if name in stories and name != "meson-build"]),
+                           (["lsmfs"], ["meson-build"])):
+        path = os.path.join(folder, "stories.json")
+        done = run(*TINY, "--rounds", "1", "--targets", ",".join(targets), "--workloads", ",".join(names), "--json", path)
+        check_run(names, targets, 1, done, path)
+    check_nothing_left()
+
+
 def check_all():
-    """Every workload on every target, but what takes long on ours only."""
-    path = os.path.join(folder, "build.json")
-    done = run(*TINY, "--rounds", "1", "--targets", "lsmfs", "--workloads", "meson-build", "--json", path)
-    check_run(["meson-build"], ["lsmfs"], 1, done, path)
-    names = [name for name in tried if name != "meson-build"]
+    """The rest on every target."""
+    names = [name for name in tried if name not in stories] + ["git-clone"]
     path, chart = os.path.join(folder, "all.json"), os.path.join(folder, "chart.svg")
     draw = ["--svg", chart] if shutil.which("gnuplot") else []
     done = run(*TINY, "--rounds", "1", "--workloads", ",".join(names), "--all-tables", "--json", path, *draw)
@@ -399,6 +406,7 @@ def main():
     check_file_systems()
     check_errors()
     check_all()
+    check_stories()
     check_rounds()
     check_wrong_answers()
     check_interrupted()

@@ -10,9 +10,9 @@ rows      an SQLite database: N inserts into a table, each a transaction
 count     fails unless that has N rows
 """
 import os
-import random
-import sqlite3
 import sys
+
+# Other modules are loaded where they are needed: they take long, and some of this is timed.
 
 WORDS = "the of and to in a is that it for as with was on be at by this had not are but from or have an they which".split()
 
@@ -33,12 +33,14 @@ def write(path, data):
 
 
 def sources(path, n):
+    import random
     rng = random.Random(1)
     for i in range(n):
         write("%s/part%02d/section%03d/file%05d.txt" % (path, i // 500, i // 25, i), text(rng, rng.randint(200, 8000)))
 
 
 def modules(path, n):
+    import random
     rng = random.Random(2)
     package = 0
     while n > 0:
@@ -73,6 +75,7 @@ def project(path, n):
 
 
 def rows(path, n):
+    import sqlite3
     db = sqlite3.connect(path, isolation_level=None)
     db.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, text TEXT)")
     for i in range(n):
@@ -81,6 +84,7 @@ def rows(path, n):
 
 
 def count(path, n):
+    import sqlite3
     db = sqlite3.connect(path)
     if db.execute("SELECT count(*), sum(id) FROM t").fetchone() != (n, n * (n - 1) // 2):
         sys.exit(1)

@@ -15,6 +15,7 @@ static void set_number(const char *name, uint64_t n)
 	setenv(name, text, 1);
 }
 
+/* Becomes the story. */
 _Noreturn static void tell(const struct job *job, const char *step)
 {
 	const struct mount_settings *s = job->settings;
@@ -55,6 +56,7 @@ static void run_story(struct client *c, uint64_t i)
 
 void work_story(struct job *job)
 {
+	job_check_answer(job, story(job, "ready") == 0, "cannot begin", "the story");
 	job_run_once(job, run_story, 1);
 	job_check_answer(job, story(job, "check") == 0, "left something wrong", "the story");
 }

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 #
-# stories.sh prepare|run|check NAME - the stories of bench_mount: what people do, by the programs that they do it with.
+# stories.sh prepare|ready|run|check NAME - the stories of bench_mount: what people do, by the programs that they do it with.
 #
 #   STORY_DIR        where it is told: a directory on the file system that is measured
 #   STORY_MATERIAL   a directory elsewhere, for what is made once
 #   STORY_FILES, STORY_ENTRIES, STORY_ROWS   how many
 #
-# Only `run` is measured. Exit code 77: what it takes is not installed.
+# `prepare` comes before all is made cold, `ready` has the programs in memory again. Only `run` is measured. Exit code 77: what it takes is not installed.
 
 set -euo pipefail
 
@@ -90,6 +90,20 @@ prepare()
 		;;
 	sqlite) needs python3 ;;
 	esac
+	mkdir -p "$material"
+}
+
+# The programs are not what is measured.
+ready()
+{
+	case $name in
+	git-clone) git -C "$material/repository" fsck --no-progress ;;
+	git-status*) git -C "$material/repository" status --porcelain ;;
+	tar-*) tar -tf "$material/archive" ;;
+	npm | rm-rf) rm -rf "$material/copy" && mkdir "$material/copy" && cp -r "$here/stories.sh" "$material/copy" ;;
+	ls-many-cold) ls "$material" ;;
+	sqlite) rm -f "$material/db" && python3 "$here/material.py" rows "$material/db" 1 ;;
+	esac >"$material/out" 2>&1
 }
 
 run()
