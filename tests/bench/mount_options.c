@@ -16,7 +16,7 @@ static const char usage[] =
 	"  --targets LIST      of lsmfs, native (also by its type: ext4), passthrough, null (default: all)\n"
 	"  --groups LIST       groups of workloads below (default: all)\n"
 	"  --workloads LIST    single workloads; those that make what they read run before them\n"
-	"  --quick             small numbers, the first groups and few stories: about a minute\n"
+	"  --quick             small numbers, one round: about a minute\n"
 	"  --full              large numbers, 5 rounds, stories in each: an hour and more\n"
 	"  --rounds N          rounds, of which the median counts (default 3; stories are told in the first only)\n"
 	"  --files N           small files of a workload (default 10000)\n"
