@@ -115,10 +115,10 @@ bool fuse_daemon_arguments(struct fuse_daemon *daemon, const char **ret_source, 
 	}
 	if (ret_source)
 		*ret_source = argv[at++];
-	daemon->dir = realpath(argv[at], NULL);
-	if (!daemon->dir)
-		fprintf(stderr, "%s: %s: %s\n", daemon->name, argv[at], strerror(errno));
-	return daemon->dir;
+	if (realpath(argv[at], daemon->dir))
+		return true;
+	fprintf(stderr, "%s: %s: %s\n", daemon->name, argv[at], strerror(errno));
+	return false;
 }
 
 int fuse_daemon_run(const struct fuse_daemon *daemon)

@@ -8,6 +8,7 @@
 #define FUSE_USE_VERSION FUSE_MAKE_VERSION(3, 14)
 #include <fuse_lowlevel.h>
 
+#include <limits.h>
 #include <stdbool.h>
 
 /* For all that the kernel may keep for as long as it likes. */
@@ -16,8 +17,8 @@
 
 struct fuse_daemon {
 	const char *name;
-	const char *dir; /* the mount point, absolute */
-	bool own_loop;   /* the loop of ours, else libfuse's with several threads */
+	char dir[PATH_MAX]; /* the mount point, absolute */
+	bool own_loop;      /* the loop of ours, else libfuse's with several threads */
 	const struct fuse_lowlevel_ops *operations;
 	size_t operations_size;
 	void *userdata;
