@@ -88,6 +88,7 @@ enum work_flag {
 	WORK_STORY = 1 << 6, /* what counts is the time of the whole; not on null, for it lacks much */
 	WORK_MANY = 1 << 7,  /* a story of all files; the others have a sixth of them */
 	WORK_SPACE = 1 << 8, /* what counts is space on disk; with a store of its own, as a story */
+	WORK_LONG = 1 << 9,  /* left out of --quick unless it is asked for */
 };
 
 struct job;

@@ -16,7 +16,7 @@ static const char usage[] =
 	"  --targets LIST      of lsmfs, native (also by its type: ext4), passthrough, null (default: all)\n"
 	"  --groups LIST       groups of workloads below (default: all)\n"
 	"  --workloads LIST    single workloads; those that make what they read run before them\n"
-	"  --quick             small numbers, one round: about a minute\n"
+	"  --quick             small numbers, one round, no meson-build: about a minute\n"
 	"  --full              large numbers, 5 rounds, stories in each: an hour and more\n"
 	"  --rounds N          rounds, of which the median counts (default 3; stories are told in the first only)\n"
 	"  --files N           small files of a workload (default 10000)\n"
@@ -146,7 +146,7 @@ static void choose_targets(struct mount_bench *b, const char *list)
 										      : UINT64_MAX };
 }
 
-static void choose_groups(struct mount_bench *b, const char *list)
+static void choose_groups(struct mount_bench *b, const char *list, unsigned flags_not)
 {
 	bool chosen[WORKS_MAX] = { 0 };
 
@@ -154,7 +154,7 @@ static void choose_groups(struct mount_bench *b, const char *list)
 		list_choose("group", list, work_groups_n, group_name, chosen);
 	for (unsigned g = 0; g < work_groups_n; g++)
 		for (unsigned i = 0; (!list || chosen[g]) && i < works_n; i++)
-			if (!strcmp(works[i].group, work_groups[g].name))
+			if (!strcmp(works[i].group, work_groups[g].name) && !(works[i].flags & flags_not))
 				b->wanted[i] = true;
 }
 
@@ -274,7 +274,7 @@ static void apply(struct mount_bench *b, const struct given *g)
 	b->quiet = given(g, QUIET);
 	choose_targets(b, given(g, TARGETS_LIST));
 	if (given(g, GROUPS) || !given(g, WORKLOADS))
-		choose_groups(b, given(g, GROUPS));
+		choose_groups(b, given(g, GROUPS), given(g, QUICK) ? WORK_LONG : 0);
 	if (given(g, WORKLOADS))
 		list_choose("workload", given(g, WORKLOADS), works_n, work_name, b->wanted);
 	choose_needed(b);

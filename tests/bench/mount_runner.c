@@ -235,11 +235,9 @@ static void measure(struct mount_bench *b, unsigned w, unsigned t, unsigned roun
 {
 	struct measured *m = &b->results[w][t][round];
 	struct target *target = &b->targets[t];
-	uint64_t device = device_written(b->dir), space = 0;
+	uint64_t device = device_written(b->dir);
 	int code;
 
-	if (works[w].flags & WORK_SPACE)
-		space = target_space(target, &b->programs);
 	code = run_child(b, w, t, round, TASK_MEASURE, m);
 	if (interrupted || code) {
 		*m = (struct measured){ 0 };
@@ -252,7 +250,7 @@ static void measure(struct mount_bench *b, unsigned w, unsigned t, unsigned roun
 	dir_sync(b->dir);
 	m->device_written = device_written(b->dir) - device;
 	if (works[w].flags & WORK_SPACE)
-		m->space = target_space(target, &b->programs) - space;
+		m->space = target_space(target, &b->programs);
 	mount_json_result(b, w, t, round);
 }
 
