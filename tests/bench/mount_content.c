@@ -16,16 +16,22 @@ void file_name(char name[NAME_BYTES], char letter, uint64_t i, bool tree)
 		snprintf(name, NAME_BYTES, "%c%07llu", letter, (unsigned long long)i);
 }
 
+static void fill_words(struct rng *rng, char *buf, size_t size)
+{
+	uint64_t word;
+
+	for (size_t at = 0; at < size; at += sizeof(word)) {
+		word = rng_next(rng);
+		memcpy(buf + at, &word, size - at < sizeof(word) ? size - at : sizeof(word));
+	}
+}
+
 void file_fill(char *buf, size_t size, uint64_t i, unsigned generation)
 {
 	struct rng rng = { i * 64 + generation };
 	size_t half = (size + 1) / 2;
-	uint64_t word;
 
-	for (size_t at = 0; at < half; at += sizeof(word)) {
-		word = rng_next(&rng);
-		memcpy(buf + at, &word, half - at < sizeof(word) ? half - at : sizeof(word));
-	}
+	fill_words(&rng, buf, half);
 	memcpy(buf + half, buf, size - half);
 }
 
@@ -37,26 +43,26 @@ bool file_matches(const char *buf, size_t size, uint64_t i, unsigned generation)
 	return memcmp(buf, expected, size) == 0;
 }
 
-/* Made by the first caller, who is alone. */
-static const char *random_block(void)
+/* What is between the stamps repeats itself after a MiB, further than compression looks back. Made by the first caller,
+ * who is alone. */
+static const char *random_block(uint64_t block)
 {
-	static char block[BLOCK];
-	struct rng rng = { 4711 };
+	static char pattern[PATTERN_BLOCKS * BLOCK];
+	static bool made;
 
-	if (block[1])
-		return block;
-	for (size_t at = 0; at < BLOCK; at += sizeof(uint64_t)) {
-		uint64_t word = rng_next(&rng) | 0x0101010101010101;
+	if (!made) {
+		struct rng rng = { 4711 };
 
-		memcpy(block + at, &word, sizeof(word));
+		fill_words(&rng, pattern, sizeof(pattern));
+		made = true;
 	}
-	return block;
+	return pattern + block % PATTERN_BLOCKS * BLOCK;
 }
 
-void blocks_init(char *buf, size_t size)
+void blocks_init(char *buf, size_t size, uint64_t first)
 {
 	for (size_t at = 0; at < size; at += BLOCK)
-		memcpy(buf + at, random_block(), BLOCK);
+		memcpy(buf + at, random_block(first + at / BLOCK), BLOCK);
 }
 
 static uint64_t stamp_of(uint64_t block, unsigned generation)
@@ -77,14 +83,13 @@ void blocks_stamp(char *buf, size_t size, uint64_t first, unsigned generation)
 bool blocks_match(const char *buf, size_t size, uint64_t first, unsigned generation)
 {
 	const size_t n = sizeof(uint64_t);
-	const char *expected = random_block();
 
 	for (size_t at = 0; at < size; at += BLOCK) {
 		uint64_t block = first + at / BLOCK, stamp = stamp_of(block, generation);
 
 		if (memcmp(buf + at, &stamp, n) || memcmp(buf + at + BLOCK - n, &stamp, n))
 			return false;
-		if (block % 16 == 0 && memcmp(buf + at + n, expected + n, BLOCK - 2 * n))
+		if (block % 16 == 0 && memcmp(buf + at + n, random_block(block) + n, BLOCK - 2 * n))
 			return false;
 	}
 	return true;

@@ -120,10 +120,10 @@ static void clients_init(struct client *clients, unsigned threads, struct job *j
 		clients[i].from = n * i / threads;
 		clients[i].to = n * (i + 1) / threads;
 		clients[i].fd = -1;
-		clients[i].buffer = malloc(1 << 20);
+		clients[i].buffer = malloc(PATTERN_BLOCKS * BLOCK);
 		if (!clients[i].buffer)
 			bench_fail("bench_mount", "no memory");
-		blocks_init(clients[i].buffer, 1 << 20);
+		blocks_init(clients[i].buffer, PATTERN_BLOCKS * BLOCK, 0);
 	}
 }
 

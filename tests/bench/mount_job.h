@@ -13,7 +13,7 @@
 /* What wrote a part of a file; two at most. */
 enum generation { CREATED, OVERWRITTEN, APPENDED };
 
-enum { CLIENTS_MAX = 16, FILE_BYTES_MAX = 65536, BLOCK = 4096, NAME_BYTES = 48, TREE_DIRS = 100 };
+enum { CLIENTS_MAX = 16, FILE_BYTES_MAX = 65536, BLOCK = 4096, PATTERN_BLOCKS = 256, NAME_BYTES = 48, TREE_DIRS = 100 };
 
 struct job {
 	const struct work *work;
@@ -35,7 +35,7 @@ struct client {
 	uint64_t from, to; /* the numbers that it has to go through */
 	uint64_t operations, bytes, start_ns, end_ns;
 	int fd;       /* of a file that it has for itself, -1 if none; closed behind it */
-	char *buffer; /* its own, of 1 MiB */
+	char *buffer; /* its own, of PATTERN_BLOCKS; holds what belongs between the stamps of the first ones */
 	struct timer timer;
 	struct histogram histogram;
 };
@@ -73,8 +73,9 @@ void file_fill(char *buf, size_t size, uint64_t i, unsigned generation);
 /* Does `buf` hold that? */
 bool file_matches(const char *buf, size_t size, uint64_t i, unsigned generation);
 
-/* Blocks of the large file: random bytes, and in front and at the end what tells a block from the others. */
-void blocks_init(char *buf, size_t size);
+/* Blocks of the large file: random bytes that are not worth compressing, and in front and at the end what tells a block
+ * from the others. */
+void blocks_init(char *buf, size_t size, uint64_t first);
 void blocks_stamp(char *buf, size_t size, uint64_t first, unsigned generation);
 /* The stamps of each block, and all of one in 16. */
 bool blocks_match(const char *buf, size_t size, uint64_t first, unsigned generation);

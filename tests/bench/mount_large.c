@@ -45,8 +45,10 @@ static void open_to_write(struct client *c, uint64_t i)
 
 static void write_at(struct client *c, uint64_t block, size_t size, unsigned generation)
 {
-	blocks_stamp(c->buffer, size, block, generation);
-	job_check(c->job, pwrite(c->fd, c->buffer, size, (off_t)(block * BLOCK)) == (ssize_t)size, "cannot be written",
+	char *data = c->buffer + block % PATTERN_BLOCKS * BLOCK;
+
+	blocks_stamp(data, size, block, generation);
+	job_check(c->job, pwrite(c->fd, data, size, (off_t)(block * BLOCK)) == (ssize_t)size, "cannot be written",
 		  "the large file");
 	c->bytes += size;
 }

@@ -63,7 +63,7 @@ static char *blocks(void)
 	char *buf = malloc(MIB);
 
 	assert_non_null(buf);
-	blocks_init(buf, MIB);
+	blocks_init(buf, MIB, 64);
 	blocks_stamp(buf, MIB, 64, 1);
 	assert_true(blocks_match(buf, MIB, 64, 1));
 	return buf;
@@ -93,6 +93,17 @@ static void a_block_tells_its_place(void **state)
 	free(buf);
 }
 
+/* Nothing of a block is met again within a MiB. */
+static void blocks_differ(void **state)
+{
+	char *buf = blocks();
+
+	(void)state;
+	for (unsigned i = 1; i < BLOCKS; i++)
+		assert_memory_not_equal(buf + BLOCK / 2, buf + i * BLOCK + BLOCK / 2, 16);
+	free(buf);
+}
+
 /* Of one block in 16 each byte. */
 static void a_block_is_looked_into(void **state)
 {
@@ -111,10 +122,9 @@ static void a_block_is_looked_into(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_file_is_its_own),
-		cmocka_unit_test(names_sort_as_their_numbers),
-		cmocka_unit_test(a_block_tells_its_place),
-		cmocka_unit_test(a_block_is_looked_into),
+		cmocka_unit_test(a_file_is_its_own),       cmocka_unit_test(names_sort_as_their_numbers),
+		cmocka_unit_test(a_block_tells_its_place), cmocka_unit_test(a_block_is_looked_into),
+		cmocka_unit_test(blocks_differ),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
