@@ -234,6 +234,7 @@ def check_errors():
             (["--targets", "nosuch"], ['no target "nosuch"', "passthrough", native]),
             (["--files", "many"], ["--files", '"many" is not a number']),
             (["--quick", "--full"], ["exclude each other"]),
+            (["--big-mib", "0"], ["--big-mib", '"0" is not a number']),
             (["--null-loop", "none"], ["--null-loop", "own or libfuse"]),
             (["--targets", "null", "--groups", "stories"], ["nothing to run"]),
             (["stray"], ["stray", "unknown argument"]),

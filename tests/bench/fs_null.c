@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fs_null [--loop=own|libfuse] DIR - a FUSE file system that answers everything from memory: what a round trip costs
+ * fs_null [--reserve=MIB] [--loop=own|libfuse] DIR - a FUSE file system that answers everything from memory: what a round trip costs
  * with nothing behind it. It agrees with the kernel on the same as ours: nothing that the kernel keeps expires, it opens
  * without asking, creates by MKNOD. All is gone with the mount. A node's number is its address.
+ * --reserve has memory ready for two large files of so many MiB.
  */
 #include "tests/bench/fuse_daemon.h"
 #include "tests/bench/null_tree.h"
@@ -343,6 +344,14 @@ int main(int argc, char **argv)
 		.name = "fs_null", .own_loop = true, .operations = &operations, .operations_size = sizeof(operations)
 	};
 
+	if (argc > 1 && strncmp(argv[1], "--reserve=", 10) == 0) {
+		if (!null_reserve(strtoull(argv[1] + 10, NULL, 10) << 20)) {
+			fprintf(stderr, "fs_null: there is not so much memory: %s MiB twice\n", argv[1] + 10);
+			return 1;
+		}
+		argc--;
+		argv++;
+	}
 	if (!fuse_daemon_arguments(&daemon, NULL, argc, argv))
 		return 2;
 	root = null_tree_new();

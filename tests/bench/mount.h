@@ -31,6 +31,7 @@ struct programs {
 	char ours[PATH_SIZE], null[PATH_SIZE], passthrough[PATH_SIZE], stories[PATH_SIZE];
 	const char *mount_options; /* for ours, or NULL */
 	const char *null_loop;     /* "own" or "libfuse" */
+	uint64_t null_mib;         /* the large file's, for which null has memory ready; 0: there is none */
 };
 
 /* Passthrough has a descriptor for each file that the kernel knows: so many it may have. */
@@ -88,7 +89,8 @@ enum work_flag {
 	WORK_STORY = 1 << 6, /* what counts is the time of the whole; not on null, for it lacks much */
 	WORK_MANY = 1 << 7,  /* a story of all files; the others have a sixth of them */
 	WORK_SPACE = 1 << 8, /* what counts is space on disk; with a store of its own, as a story */
-	WORK_LONG = 1 << 9,  /* left out of --quick unless it is asked for */
+	WORK_LARGE = 1 << 9, /* makes the large file */
+	WORK_LONG = 1 << 10, /* left out of --quick unless it is asked for */
 };
 
 struct job;

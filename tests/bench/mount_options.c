@@ -278,6 +278,9 @@ static void apply(struct mount_bench *b, const struct given *g)
 	if (given(g, WORKLOADS))
 		list_choose("workload", given(g, WORKLOADS), works_n, work_name, b->wanted);
 	choose_needed(b);
+	for (unsigned i = 0; i < works_n; i++)
+		if (b->needed[i] && works[i].flags & WORK_LARGE)
+			b->programs.null_mib = b->settings.big_bytes >> 20;
 	if (!b->targets_n || !b->steps)
 		bench_fail("options", "there is nothing to run");
 }

@@ -21,7 +21,7 @@
 #include "tests/bench/mount.h"
 #include "tests/bench/process.h"
 
-enum { TICK_NS = 5000000, START_TICKS = 30 * 200, STOP_TICKS = 120 * 200, EXT4_INODE_BYTES = 256 };
+enum { TICK_NS = 5000000, START_TICKS = 120 * 200, STOP_TICKS = 120 * 200, EXT4_INODE_BYTES = 256 };
 
 /* As ours sets it for itself: a sequential read is not to be faster for that. */
 static const char read_ahead_kib[] = "1024";
@@ -83,7 +83,7 @@ static int open_log(const struct target *t)
 _Noreturn static void daemon_exec(const struct target *t, const struct programs *p)
 {
 	int null = open("/dev/null", O_RDONLY | O_CLOEXEC), log = open_log(t);
-	char loop[32];
+	char loop[32], reserve[64];
 
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	setpgid(0, 0);
@@ -93,7 +93,10 @@ _Noreturn static void daemon_exec(const struct target *t, const struct programs 
 	dup2(log, STDOUT_FILENO);
 	dup2(log, STDERR_FILENO);
 	snprintf(loop, sizeof(loop), "--loop=%s", p->null_loop);
-	if (t->kind == TARGET_NULL)
+	snprintf(reserve, sizeof(reserve), "--reserve=%llu", (unsigned long long)p->null_mib);
+	if (t->kind == TARGET_NULL && p->null_mib)
+		execl(p->null, p->null, reserve, loop, t->dir, NULL);
+	else if (t->kind == TARGET_NULL)
 		execl(p->null, p->null, loop, t->dir, NULL);
 	else if (t->kind == TARGET_PASSTHROUGH)
 		execl(p->passthrough, p->passthrough, t->source, t->dir, NULL);

@@ -53,7 +53,7 @@ const struct work works[] = {
 	{ "create-sync-16", "sync", "the same by 16 clients", SYNC, 16, work_create_sync },
 	{ "replace-sync", "sync", "a new file, fsync, rename over one of 100", SYNC, 1, work_replace_sync },
 
-	{ "seq-write-1m", "large", "1 MiB a call", FRESH | WORK_BYTES, 1, work_seq_write_1m },
+	{ "seq-write-1m", "large", "1 MiB a call", FRESH | WORK_BYTES | WORK_LARGE, 1, work_seq_write_1m },
 	{ "seq-write-1m-sync", "large", "the same, and fsync at the end", LARGE, 1, work_seq_write_1m_sync },
 	{ "seq-write-4k", "large", "4 KiB a call", LARGE | WORK_TIMED, 1, work_seq_write_4k },
 	{ "seq-read-1m", "large", "nothing in memory", LARGE | WORK_COLD, 1, work_seq_read_1m },

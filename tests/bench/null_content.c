@@ -11,26 +11,85 @@
 #define LARGE ((size_t)1 << 20)        /* from here on with pages of its own */
 #define LARGE_FIRST ((size_t)64 << 20) /* of which it has so much at first */
 
-/* Large contents have pages of their own, huge ones where there are any: the kernel's zeroing of small ones would be most of
- * what a write costs. */
-static char *data_resize(char *data, size_t from, size_t to)
+/* Memory that was touched already, for large contents: the kernel's zeroing of new pages would be most of what a write
+ * costs. */
+struct region {
+	char *data; /* NULL: it is in use, or there is none */
+	size_t size;
+};
+
+static pthread_mutex_t spares_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct region spares[NULL_SPARES];
+
+static char *map(size_t size)
+{
+	char *data = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (data == MAP_FAILED)
+		return NULL;
+	(void)madvise(data, size, MADV_HUGEPAGE);
+	return data;
+}
+
+bool null_reserve(size_t size)
+{
+	for (unsigned i = 0; i < NULL_SPARES; i++) {
+		spares[i] = (struct region){ map(size), size };
+		if (!spares[i].data)
+			return false;
+		memset(spares[i].data, 0, size);
+	}
+	return true;
+}
+
+/* Its size becomes that of what was found. */
+static char *take_spare(size_t *size)
+{
+	char *data = NULL;
+
+	pthread_mutex_lock(&spares_lock);
+	for (unsigned i = 0; i < NULL_SPARES && !data; i++)
+		if (spares[i].data && spares[i].size >= *size) {
+			data = spares[i].data;
+			*size = spares[i].size;
+			spares[i].data = NULL;
+		}
+	pthread_mutex_unlock(&spares_lock);
+	return data;
+}
+
+static bool give_spare(char *data, size_t size)
+{
+	bool given = false;
+
+	pthread_mutex_lock(&spares_lock);
+	for (unsigned i = 0; i < NULL_SPARES && !given; i++)
+		if (!spares[i].data && spares[i].size == size) {
+			spares[i].data = data;
+			given = true;
+		}
+	pthread_mutex_unlock(&spares_lock);
+	return given;
+}
+
+/* Moves to memory of `*to` bytes or more. */
+static char *data_resize(char *data, size_t from, size_t *to)
 {
 	char *larger;
 
-	if (to < LARGE)
-		return realloc(data, to);
+	if (*to < LARGE)
+		return realloc(data, *to);
 	if (from >= LARGE) {
-		larger = mremap(data, from, to, MREMAP_MAYMOVE);
-	} else {
-		larger = mmap(NULL, to, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-		if (larger != MAP_FAILED && from)
-			memcpy(larger, data, from);
-		if (larger != MAP_FAILED)
-			free(data);
+		larger = mremap(data, from, *to, MREMAP_MAYMOVE);
+		return larger == MAP_FAILED ? NULL : larger;
 	}
-	if (larger == MAP_FAILED)
-		return NULL;
-	(void)madvise(larger, to, MADV_HUGEPAGE);
+	larger = take_spare(to);
+	if (!larger)
+		larger = map(*to);
+	if (larger && from)
+		memcpy(larger, data, from);
+	if (larger)
+		free(data);
 	return larger;
 }
 
@@ -46,7 +105,7 @@ static int reserve(struct null_node *node, size_t size)
 		capacity *= 2;
 	if (capacity >= LARGE && capacity < LARGE_FIRST)
 		capacity = LARGE_FIRST;
-	larger = data_resize(node->data, node->capacity, capacity);
+	larger = data_resize(node->data, node->capacity, &capacity);
 	if (!larger)
 		return ENOMEM;
 	node->data = larger;
@@ -75,10 +134,10 @@ static int extend(struct null_node *node, size_t end)
 
 void null_free_content(struct null_node *node)
 {
-	if (node->capacity >= LARGE)
-		munmap(node->data, node->capacity);
-	else
+	if (node->capacity < LARGE)
 		free(node->data);
+	else if (!give_spare(node->data, node->capacity))
+		munmap(node->data, node->capacity);
 }
 
 int null_resize(struct null_node *node, size_t size)

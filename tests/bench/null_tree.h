@@ -61,6 +61,10 @@ void null_free_content(struct null_node *node);
 /* The time as all of it takes it. */
 struct timespec null_now(void);
 
+/* Sets memory for NULL_SPARES contents of so many bytes aside, before anything is served. false: there isn't so much. */
+enum { NULL_SPARES = 2 };
+bool null_reserve(size_t size);
+
 /* Calls `take` for each name from the cookie on, with the tree locked, until it returns false. */
 typedef bool (*null_take)(void *ctx, const char *text, struct null_node *node, uint64_t next_cookie);
 void null_list(struct null_node *dir, uint64_t cookie, null_take take, void *ctx);
