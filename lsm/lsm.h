@@ -544,6 +544,34 @@ struct lsm_check_options {
  */
 LSM_API LSM_CHECK_RESULT int lsm_check(const char *path, const struct lsm_check_options *options);
 
+struct lsm_repair_options {
+	/* A directory for what is taken out of the store, made if its last component is missing. On the store's file system
+	 * nothing is copied but the log. May be NULL with plan_only. */
+	const char *lost;
+	bool plan_only; /* tell the steps, and change nothing */
+	/* Called with each step, before it is taken: one sentence. A non-zero code ends the repair and is returned; what is
+	 * done by then stays. May be NULL. */
+	int (*step)(void *ctx, const char *what);
+	void *ctx;
+	struct env *env; /* for tests, as in lsm_options */
+};
+
+/*
+ * Makes the store in directory `path`, which nobody has open, one in which lsm_check() finds no damage, with all that can be
+ * read:
+ *  - What can be read of a damaged table becomes a new one. Where an unreadable block had the newest version of a key, an
+ *    older one may show.
+ *  - A key whose large value can't be read is deleted; what can be read of the value goes to a file in `lost`, with zeros for
+ *    the rest.
+ *  - A missing or damaged manifest is made anew from all tables, which are merged into one level. Named snapshots are gone then.
+ *  - A log that is damaged in its middle is applied up to there.
+ * What is replaced is kept in `lost`. If nothing is damaged, nothing is done.
+ * A crash leaves a store that can be repaired again.
+ * Errors: LSM_CORRUPT (there is damage yet that this can't mend), LSM_UNSUPPORTED (a file is of a later version: nothing was
+ * changed), LSM_BUSY, LSM_NOT_STORE, LSM_INVALID, LSM_IO, LSM_NO_SPACE, LSM_NO_MEMORY.
+ */
+LSM_API LSM_CHECK_RESULT int lsm_repair(const char *path, const struct lsm_repair_options *options);
+
 /* ---------------------------------------------------------------------------------------------------------------
  * Looking into files
  */

@@ -23,6 +23,7 @@ struct wal_options {
 	uint64_t segment_bytes; /* of a usual segment; a larger record gets a larger one */
 	unsigned spare_max;     /* recycled segments kept mapped and ready */
 	bool read_only;
+	bool salvage; /* the log ends where it can't be read on, whatever was durable behind */
 };
 
 enum wal_record_type {

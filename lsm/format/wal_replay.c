@@ -270,7 +270,7 @@ static uint64_t followers_begin(const struct walk *k)
 /* Nothing that was durable may lie behind the end. */
 static int end_check(const struct walk *k)
 {
-	if (k->durable_lsn <= k->lsn)
+	if (k->durable_lsn <= k->lsn || k->wal->options.salvage)
 		return LSM_OK;
 	if (!k->segment)
 		return status_corrupt(k->wal->dir, 0,
@@ -292,7 +292,7 @@ static int replay(struct walk *k, int (*fn)(void *ctx, const struct wal_record *
 	rc = walk_to_end(k);
 	if (rc)
 		return rc;
-	if (!k->segment && !k->wal->segments && k->first_segment > 1)
+	if (!k->segment && !k->wal->segments && k->first_segment > 1 && !k->wal->options.salvage)
 		return status_corrupt(k->wal->dir, 0,
 				      "the log of %s is missing: there is no file wal-NNNN, but segment %llu was begun",
 				      k->wal->dir, (unsigned long long)k->first_segment);

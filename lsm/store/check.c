@@ -91,15 +91,15 @@ static int on_name(void *ctx, const char *name)
 	return rc;
 }
 
-static int each_file(struct check *c, int (*fn)(struct check *c, const char *path, enum store_file kind,
-						uint64_t number, bool is_store_file))
+int check_each_file(struct check *c, int (*fn)(struct check *c, const char *path, enum store_file kind, uint64_t number,
+					       bool is_store_file))
 {
 	struct listing l = { .c = c, .fn = fn };
 
 	return c->env->ops->list(c->env, c->dir, on_name, &l);
 }
 
-static int look_for_store(struct check *c)
+int check_is_store(struct check *c)
 {
 	struct listing l = { .c = c };
 	int rc = c->env->ops->list(c->env, c->dir, on_name, &l);
@@ -218,7 +218,7 @@ static int check_copies(struct check *c, uint64_t number)
 	return rc ? rc : check_progress(c, size);
 }
 
-static int check_manifest(struct check *c, struct tree *tree)
+int check_manifest(struct check *c, struct tree *tree)
 {
 	uint64_t number = 0;
 	int rc = manifest_current(c->env, c->dir, &number);
@@ -259,7 +259,7 @@ static int check_lone_table(struct check *c, const char *path, enum store_file k
 /* Without a manifest nobody knows where the log begins, and which tables count. */
 static int check_without_manifest(struct check *c)
 {
-	int rc = each_file(c, check_lone_table);
+	int rc = check_each_file(c, check_lone_table);
 
 	return rc ? rc
 		  : check_inform(c, c->dir, 0, "the log of %s was not checked: the manifest says where it begins",
@@ -276,7 +276,7 @@ static int check_files(struct check *c)
 		if (!rc)
 			rc = check_log(c);
 		if (!rc)
-			rc = each_file(c, tell_stray);
+			rc = check_each_file(c, tell_stray);
 	} else if (!rc) {
 		rc = check_without_manifest(c);
 	}
@@ -286,7 +286,7 @@ static int check_files(struct check *c)
 static int check_all(struct check *c)
 {
 	struct tree tree = { .env = c->env, .dir = c->dir, .read_only = true };
-	int rc = each_file(c, add_size), rc2;
+	int rc = check_each_file(c, add_size), rc2;
 
 	if (!rc)
 		rc = check_manifest(c, &tree);
@@ -309,7 +309,7 @@ int lsm_check(const char *path, const struct lsm_check_options *options)
 	if (strlen(path) > STORE_PATH_MAX - 64)
 		return status_set(LSM_INVALID, 0, NULL, 0, "the path of the store is too long");
 	c.env = c.options->env ? c.options->env : env_posix();
-	rc = look_for_store(&c);
+	rc = check_is_store(&c);
 	if (!rc)
 		rc = store_lock(c.env, c.dir, true, &lock);
 	if (rc)

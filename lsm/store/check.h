@@ -30,6 +30,7 @@ struct check {
 	bool unsupported;       /* one of them */
 	struct lsm_error first; /* of them */
 	struct check_segment *segments[CHECK_BUCKETS]; /* by number */
+	bool skip_headers; /* of blob segments: a repair mends them beforehand */
 	bool has_manifest;
 	struct manifest_state state; /* if it has */
 };
@@ -46,6 +47,14 @@ int check_progress(struct check *c, uint64_t bytes);
 /* Tells that nothing is wrong with `file`, but … */
 int check_inform(struct check *c, const char *file, uint64_t offset, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
+
+/* check.c: reads CURRENT and the manifest into `state`. */
+int check_manifest(struct check *c, struct tree *tree);
+/* Calls fn for each name in the directory. */
+int check_each_file(struct check *c, int (*fn)(struct check *c, const char *path, enum store_file kind,
+					       uint64_t number, bool is_store_file));
+/* LSM_NOT_STORE when the directory has none of a store's files. */
+int check_is_store(struct check *c);
 
 /* check_table.c: one table; `meta` is what the manifest says of it, NULL when there is none. */
 int check_table(struct check *c, uint64_t number, const struct table_meta *meta);

@@ -63,6 +63,7 @@ struct lsm_db {
 	struct lsm_options options; /* with what the store keeps and the defaults filled in */
 	bool read_only;
 	bool is_new; /* the directory held no store */
+	struct salvage *salvage; /* of a repair, or NULL */
 	uint64_t wal_segment_bytes;
 	struct env_lock *file_lock;
 	struct block_cache *blocks;
@@ -291,7 +292,17 @@ int load_batch(struct lsm_db *db, const struct batch *batch);
 /* upkeep.c: waits until the memtables whose log begins before `first_segment` are flushed. The commit lock may be held. */
 int flush_wait(struct lsm_db *db, uint64_t first_segment);
 
-/* open.c: takes the lock of the store in `dir`. LSM_BUSY. With `read_only`, *ret stays as it is where nothing can be written. */
+/*
+ * open.c: what lsm_open() does, for a repair, which has the lock: the log ends where it can't be read on, records up to a
+ * sequence number are in tables already, and what refers to a value that can't be read deletes its key.
+ */
+struct salvage {
+	struct env_lock *lock; /* the caller's */
+	uint64_t sequence;
+	uint64_t deleted; /* keys */
+};
+int engine_open(const char *path, const struct lsm_options *options, struct salvage *salvage, struct lsm_db **ret_db);
+/* Takes the lock of the store in `dir`. LSM_BUSY. With `read_only`, *ret stays as it is where nothing can be written. */
 int store_lock(struct env *env, const char *dir, bool read_only, struct env_lock **ret);
 
 /* space.c: LSM_NO_SPACE when so much can't be written without what is kept. Takes the tree lock and, where memtables stand in

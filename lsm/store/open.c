@@ -65,7 +65,8 @@ static int enter(struct lsm_db *db)
 		return not_a_store(db->dir, "is not a store: it is empty");
 	if (c.current && create && (flags & LSM_OPEN_EXCLUSIVE))
 		return status_set(LSM_EXISTS, 0, db->dir, 0, "%s is a store already", db->dir);
-	rc = store_lock(db->env, db->dir, db->read_only, &db->file_lock);
+	if (!db->salvage)
+		rc = store_lock(db->env, db->dir, db->read_only, &db->file_lock);
 	if (rc)
 		return rc;
 	/* Another process may have made the store between the look and the lock. */
@@ -220,7 +221,7 @@ static int start(struct lsm_db *db, const struct lsm_options *given)
 	return background_start(db);
 }
 
-int lsm_open(const char *path, const struct lsm_options *options, struct lsm_db **ret_db)
+int engine_open(const char *path, const struct lsm_options *options, struct salvage *salvage, struct lsm_db **ret_db)
 {
 	static const struct lsm_options none;
 	struct lsm_options o;
@@ -237,6 +238,7 @@ int lsm_open(const char *path, const struct lsm_options *options, struct lsm_db 
 		return status_no_memory(sizeof(*db));
 	memset(db, 0, sizeof(*db));
 	db->options = o;
+	db->salvage = salvage;
 	init_locks(db);
 	db->env = o.env ? o.env : env_posix();
 	db->read_only = o.flags & LSM_OPEN_READ_ONLY;
@@ -251,6 +253,11 @@ int lsm_open(const char *path, const struct lsm_options *options, struct lsm_db 
 	}
 	*ret_db = db;
 	return LSM_OK;
+}
+
+int lsm_open(const char *path, const struct lsm_options *options, struct lsm_db **ret_db)
+{
+	return engine_open(path, options, NULL, ret_db);
 }
 
 /*

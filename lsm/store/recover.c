@@ -128,12 +128,73 @@ static int replay_record(void *ctx, const struct wal_record *record)
 	return rc;
 }
 
+/* For a repair: what refers to a large value that can't be read becomes a delete, so that no older value shows. */
+static int salvage_payload(struct replay *r, struct lsm_slice payload, struct batch *ret, bool *ret_changed)
+{
+	struct batch_reader ops;
+	struct batch_op op;
+	struct blob_ptr ptr;
+
+	if (!batch_reader_init(&ops, payload))
+		return LSM_OK;
+	while (batch_next(&ops, &op) > 0) {
+		int rc = op.type == ENTRY_BLOB ? blob_ptr_decode(op.value, r->db->dir, &ptr) : LSM_OK;
+
+		if (!rc && op.type == ENTRY_BLOB)
+			rc = verify(r, &ptr);
+		if (rc && rc != LSM_CORRUPT && rc != LSM_IO)
+			return rc;
+		if (rc) {
+			op.type = ENTRY_DELETE;
+			op.value = slice_of(NULL, 0);
+			r->db->salvage->deleted++;
+			*ret_changed = true;
+		}
+		if (!batch_add(ret, &op))
+			return status_no_memory(payload.size);
+	}
+	return LSM_OK;
+}
+
+static int replay_salvaged(struct replay *r, const struct wal_record *record)
+{
+	struct wal_record again = *record;
+	struct batch batch = { 0 };
+	struct buf whole = { 0 };
+	bool changed = false;
+	int rc = salvage_payload(r, record->payload, &batch, &changed);
+
+	if (!rc && changed) {
+		buf_put_varint(&whole, batch.count);
+		buf_append_slice(&whole, buf_slice(&batch.ops));
+		rc = whole.failed ? status_no_memory(whole.size) : LSM_OK;
+		again.payload = buf_slice(&whole);
+	}
+	again.durable = true; /* all that it refers to has been looked at */
+	if (!rc)
+		rc = replay_record(r, &again);
+	batch_done(&batch);
+	buf_free(&whole);
+	return rc;
+}
+
+static int on_record(void *ctx, const struct wal_record *record)
+{
+	struct replay *r = ctx;
+	struct salvage *salvage = r->db->salvage;
+
+	if (!salvage)
+		return replay_record(ctx, record);
+	return record->sequence > salvage->sequence ? replay_salvaged(r, record) : LSM_OK;
+}
+
 static int replay_log(struct lsm_db *db, const struct manifest_state *state, struct replay *r)
 {
 	const struct wal_options o = {
 		.segment_bytes = db->wal_segment_bytes,
 		.spare_max = db->options.memtables_max * 8,
 		.read_only = db->read_only,
+		.salvage = db->salvage,
 	};
 	uint64_t end = 0;
 	int rc = add_memtable(r, state->first_segment);
@@ -141,7 +202,7 @@ static int replay_log(struct lsm_db *db, const struct manifest_state *state, str
 	if (!rc)
 		rc = wal_open(db->env, db->dir, &o, &db->wal);
 	if (!rc)
-		rc = wal_replay(db->wal, state->first_segment, replay_record, r, &end);
+		rc = wal_replay(db->wal, state->first_segment, on_record, r, &end);
 	if (!rc && !db->read_only)
 		rc = wal_start(db->wal, state->first_segment);
 	atomic_store(&db->acked_lsn, end);
