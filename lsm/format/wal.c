@@ -78,14 +78,17 @@ static uint64_t segment_end(struct wal *w, const struct wal_segment *s)
 	return s == w->current ? wal_end_lsn(w) : s->end_lsn;
 }
 
-/* The oldest segment with records below `lsn` that are not known to be durable. The lock is held. */
+/*
+ * The oldest segment that begins below `lsn` of which the header or records are not known to be durable. A header counts
+ * also without records: the next segment continues the log from it. The lock is held.
+ */
 static struct wal_segment *unsynced_find(struct wal *w, uint64_t lsn)
 {
 	struct wal_segment *found = NULL;
 
 	for (struct wal_segment *s = w->segments; s; s = s->next)
-		if (s->state == WAL_SEGMENT_LIVE && s->start_lsn < lsn && segment_end(w, s) > w->synced_lsn &&
-		    (!found || s->number < found->number))
+		if (s->state == WAL_SEGMENT_LIVE && s->start_lsn < lsn &&
+		    (!s->begun_durably || segment_end(w, s) > w->synced_lsn) && (!found || s->number < found->number))
 			found = s;
 	return found;
 }
@@ -107,6 +110,7 @@ static int segment_sync(struct wal *w, struct wal_segment *s)
 		w->sync_failed = *lsm_last_error();
 		return rc;
 	}
+	s->begun_durably = true;
 	if (end > w->synced_lsn)
 		w->synced_lsn = end;
 	return LSM_OK;

@@ -152,6 +152,15 @@ static int walk_begin(struct walk *k)
 	return s ? walk_enter(k, s) : LSM_OK;
 }
 
+/* A segment of the log is live: one that has records, or that another one continues. Those behind are for wal_start() to
+ * recycle. */
+static void segment_keep(struct walk *k)
+{
+	k->segment->end_lsn = k->lsn;
+	k->segment->state = WAL_SEGMENT_LIVE;
+	k->wal->last_live = k->segment->number;
+}
+
 /*
  * Goes on in the segments that start here. Such a segment ends the one before also if that has more records: when it
  * was started, the log was found to end here, and what lies behind in the older one was given up then.
@@ -161,10 +170,13 @@ static int walk_hop(struct walk *k)
 	int rc = LSM_OK;
 
 	while (!rc && k->next && k->next->start_lsn <= k->lsn) {
-		if (k->next->start_lsn == k->lsn)
-			rc = walk_enter(k, k->next);
-		else
+		if (k->next->start_lsn < k->lsn) {
 			k->next = chain_next(k->wal, k->segment, k->lsn);
+			continue;
+		}
+		if (k->fn)
+			segment_keep(k); /* also without a record: it is what the next one names as its predecessor */
+		rc = walk_enter(k, k->next);
 	}
 	return rc;
 }
@@ -188,14 +200,6 @@ static int record_take(struct walk *k, const struct wal_parsed *p)
 	}
 	r.durable = r.end_lsn <= k->durable_lsn;
 	return k->fn ? k->fn(k->ctx, &r) : LSM_OK;
-}
-
-/* A segment with records of the log is live; those that have none are for wal_start() to recycle. */
-static void segment_keep(struct walk *k)
-{
-	k->segment->end_lsn = k->lsn;
-	k->segment->state = WAL_SEGMENT_LIVE;
-	k->wal->last_live = k->segment->number;
 }
 
 /* Walks to where the log ends; a code of fn leaves the walk before the record concerned. */

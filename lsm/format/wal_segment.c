@@ -289,6 +289,7 @@ void wal_segment_begin(struct wal_segment *s, uint64_t number, uint64_t start_ls
 	s->number = number;
 	s->start_lsn = s->end_lsn = start_lsn;
 	s->previous = previous;
+	s->begun_durably = false;
 }
 
 int wal_segment_remove(struct env *env, const char *dir, struct wal_segment *s)

@@ -34,8 +34,9 @@ struct wal_segment {
 	uint64_t size;   /* header block and room for records */
 	uint64_t number; /* 0: never used */
 	uint64_t start_lsn;
-	uint64_t previous; /* number of the segment that this one continues; 0: none */
-	uint64_t end_lsn;  /* of the last record, once no more are added */
+	uint64_t previous;  /* number of the segment that this one continues; 0: none */
+	uint64_t end_lsn;   /* of the last record, once no more are added */
+	bool begun_durably; /* the header is known to be on the disk; wal's lock */
 };
 
 /* A record, found in a segment's bytes. */

@@ -315,6 +315,8 @@ int wal_start(struct wal *w, uint64_t segment_min)
 		rc = wal_segment_switch(w, 0);
 	if (!rc)
 		rc = file_sync(w->current->file);
+	if (!rc)
+		w->current->begun_durably = true;
 	return rc;
 }
 

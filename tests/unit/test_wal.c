@@ -156,6 +156,58 @@ static void test_oversized_replay(void **state)
 	wal_close(w, false);
 }
 
+/*
+ * What does not fit into a segment goes to the next one: if it was the first record, an empty segment is left between
+ * two. It belongs to the log, which must not break there when it is opened again and again.
+ */
+static void test_empty_segment(void **state)
+{
+	static uint8_t big[2 * SEGMENT];
+	struct lsm_slice piece = slice_of(big, sizeof(big));
+	struct wal *w = log_open(0);
+	uint64_t end, segment, replayed;
+
+	(void)state;
+	rng_fill(&rng, big, sizeof(big));
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(wal_append(w, 1, &piece, 1, &end), LSM_OK);
+		assert_int_equal(wal_rotate(w, &segment), LSM_OK);
+	}
+	wal_close(w, false);
+	for (int i = 0; i < 4; i++) {
+		assert_int_equal(wal_open(env_posix(), wal_dir, &wal_usual, &w), LSM_OK);
+		assert_int_equal(wal_replay(w, 1, big_seen, &piece, &replayed), LSM_OK);
+		assert_int_equal(replayed, end);
+		assert_int_equal(wal_start(w, 1), LSM_OK);
+		wal_close(w, false);
+	}
+}
+
+/* Without the empty segment's header, the one behind it is not found. */
+static void test_empty_segment_synced(void **state)
+{
+	static uint8_t big[2 * SEGMENT];
+	struct lsm_slice piece = slice_of(big, sizeof(big));
+	struct env_fault f;
+	uint64_t end, segment, syncs;
+	struct wal *w;
+
+	(void)state;
+	env_fault_init(&f);
+	w = log_open_env(&f.env, 1, &(struct seen){ 0 });
+	records_add(w, 0, 1);
+	assert_int_equal(wal_sync(w, wal_end_lsn(w)), LSM_OK);
+	assert_int_equal(wal_rotate(w, &segment), LSM_OK);
+	assert_int_equal(wal_append(w, 1, &piece, 1, &end), LSM_OK);
+	syncs = env_fault_count(&f, FAULT_SYNC);
+	assert_int_equal(wal_sync(w, end), LSM_OK);
+	assert_int_equal(env_fault_count(&f, FAULT_SYNC), syncs + 2);
+	assert_int_equal(wal_sync(w, end), LSM_OK);
+	assert_int_equal(env_fault_count(&f, FAULT_SYNC), syncs + 2);
+	wal_close(w, false);
+	env_fault_done(&f);
+}
+
 static void test_read_only(void **state)
 {
 	struct files before, after;
@@ -358,9 +410,18 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, wal_test_setup, wal_test_teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_append_and_replay),   TEST(test_empty_opens), TEST(test_recycling), TEST(test_oversized),
-		TEST(test_oversized_replay),    TEST(test_read_only),   TEST(test_no_space),  TEST(test_syncs),
-		TEST(test_release_during_sync), TEST(test_spares),
+		TEST(test_append_and_replay),
+		TEST(test_empty_opens),
+		TEST(test_recycling),
+		TEST(test_oversized),
+		TEST(test_oversized_replay),
+		TEST(test_read_only),
+		TEST(test_no_space),
+		TEST(test_syncs),
+		TEST(test_release_during_sync),
+		TEST(test_spares),
+		TEST(test_empty_segment),
+		TEST(test_empty_segment_synced),
 	};
 
 	rng.state = seed_choose("test_wal");
