@@ -44,6 +44,17 @@ int store_lock(struct env *env, const char *dir, bool read_only, struct env_lock
 	return rc;
 }
 
+/*
+ * The entry of a new store's directory must be durable, too. Whoever made it, a process that was killed then perhaps, need
+ * not have synced it. Where we may not look at the directory above, that is up to the one who made it.
+ */
+static int sync_entry(struct lsm_db *db)
+{
+	int rc = env_sync_parent(db->env, db->dir);
+
+	return rc && lsm_last_error()->sys_errno == EACCES ? LSM_OK : rc;
+}
+
 /* Decides whether there is a store, makes the directory of a new one, and takes the lock. */
 static int enter(struct lsm_db *db)
 {
@@ -52,11 +63,8 @@ static int enter(struct lsm_db *db)
 	struct content c = { 0 };
 	int rc = db->env->ops->list(db->env, db->dir, look_at, &c);
 
-	if (rc == LSM_NOT_STORE && lsm_last_error()->sys_errno == ENOENT && create) {
+	if (rc == LSM_NOT_STORE && lsm_last_error()->sys_errno == ENOENT && create)
 		rc = db->env->ops->mkdir(db->env, db->dir);
-		if (!rc)
-			rc = env_sync_parent(db->env, db->dir); /* the entry of a new directory must be durable, too */
-	}
 	if (rc)
 		return rc;
 	if (!c.current && c.foreign)
@@ -65,7 +73,9 @@ static int enter(struct lsm_db *db)
 		return not_a_store(db->dir, "is not a store: it is empty");
 	if (c.current && create && (flags & LSM_OPEN_EXCLUSIVE))
 		return status_set(LSM_EXISTS, 0, db->dir, 0, "%s is a store already", db->dir);
-	if (!db->salvage)
+	if (!c.current)
+		rc = sync_entry(db);
+	if (!rc && !db->salvage)
 		rc = store_lock(db->env, db->dir, db->read_only, &db->file_lock);
 	if (rc)
 		return rc;

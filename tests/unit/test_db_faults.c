@@ -3,6 +3,7 @@
 #include "tests/support/db_test.h"
 
 #include <errno.h>
+#include <sys/stat.h>
 
 #include "tests/support/env_fault.h"
 
@@ -402,25 +403,40 @@ static void test_full_disk(void **state)
 	assert_true(files_count(f->t.store, ".manifest") == 1);
 }
 
+static void first_sync_note(void *ctx, enum fault_op op, const char *path)
+{
+	char *first = ctx;
+
+	if (op == FAULT_SYNC_DIR && !*first)
+		snprintf(first, 256, "%s", path);
+}
+
+/* A store in a directory that was there: nobody knows whether its entry is durable. */
+static void test_entry_synced(void **state)
+{
+	struct faults *f = *state;
+	char first[256] = "";
+
+	f->env.done = first_sync_note;
+	f->env.done_ctx = first;
+	assert_int_equal(mkdir(f->t.store, 0700), 0);
+	db_open(&f->t);
+	assert_string_equal(first, f->t.dir);
+	close_anyhow(&f->t);
+}
+
 int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_failed_open_deletes_nothing),
-		T(test_manifest_sync_fails),
-		T(test_manifest_undo_fails),
-		T(test_current_sync_fails),
-		T(test_log_removal_fails),
-		T(test_blob_sync_fails),
-		T(test_full_disk),
-		T(test_open_fails),
-		T(test_read_fails),
-		T(test_write_fails),
-		T(test_sync_fails),
-		T(test_fill_fails),
-		T(test_map_fails),
-		T(test_rename_fails),
-		T(test_remove_fails),
+		T(test_entry_synced),        T(test_failed_open_deletes_nothing),
+		T(test_manifest_sync_fails), T(test_manifest_undo_fails),
+		T(test_current_sync_fails),  T(test_log_removal_fails),
+		T(test_blob_sync_fails),     T(test_full_disk),
+		T(test_open_fails),          T(test_read_fails),
+		T(test_write_fails),         T(test_sync_fails),
+		T(test_fill_fails),          T(test_map_fails),
+		T(test_rename_fails),        T(test_remove_fails),
 		T(test_sync_dir_fails),
 	};
 
