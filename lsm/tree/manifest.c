@@ -259,7 +259,10 @@ int manifest_create(struct tree *tree, uint64_t number, const struct manifest_st
 	*ret_unknown = false;
 	store_file_path(path, tree->dir, STORE_MANIFEST, number);
 	rc = start(tree->env, path, number, state, &m);
-	/* The directory is synced with CURRENT. */
+	/* CURRENT must not name a file whose own name a power cut takes away: a directory's changes have no order until it
+	 * is synced. */
+	if (!rc)
+		rc = env_sync_dir(tree->env, tree->dir);
 	if (!rc)
 		rc = current_write(tree->env, tree->dir, number, ret_unknown);
 	if (rc) {

@@ -181,11 +181,13 @@ static void test_create_fails(void **state)
 		enum fault_op op;
 		const char *match;
 		bool unknown;
+		uint64_t nth;
 	} cases[] = {
-		{ FAULT_OPEN, ".manifest", false }, { FAULT_WRITE, ".manifest", false },
-		{ FAULT_SYNC, ".manifest", false }, { FAULT_OPEN, "CURRENT", false },
-		{ FAULT_WRITE, "CURRENT", false },  { FAULT_SYNC, "CURRENT", false },
-		{ FAULT_RENAME, "CURRENT", true },  { FAULT_SYNC_DIR, NULL, true },
+		{ FAULT_OPEN, ".manifest", false, 1 }, { FAULT_WRITE, ".manifest", false, 1 },
+		{ FAULT_SYNC, ".manifest", false, 1 }, { FAULT_OPEN, "CURRENT", false, 1 },
+		{ FAULT_WRITE, "CURRENT", false, 1 },  { FAULT_SYNC, "CURRENT", false, 1 },
+		{ FAULT_RENAME, "CURRENT", true, 1 },  { FAULT_SYNC_DIR, NULL, false, 1 },
+		{ FAULT_SYNC_DIR, NULL, true, 2 },
 	};
 	struct fixture *f = *state;
 
@@ -195,7 +197,7 @@ static void test_create_fails(void **state)
 		char path[STORE_PATH_MAX];
 		bool unknown;
 
-		env_fault_nth(&f->env, cases[i].op, cases[i].match, 1, ENOSPC);
+		env_fault_nth(&f->env, cases[i].op, cases[i].match, cases[i].nth, ENOSPC);
 		assert_int_equal(manifest_create(&f->t.tree, 2 + i, &f->state, &m, &unknown), LSM_NO_SPACE);
 		assert_null(m);
 		assert_int_equal(unknown, cases[i].unknown);
@@ -205,7 +207,36 @@ static void test_create_fails(void **state)
 		if (!unknown)
 			expect_state(f, 1, 0, 0);
 	}
-	expect_state(f, 9, 0, 0); /* the last one did become the current one */
+	expect_state(f, 10, 0, 0); /* the last one did become the current one */
+}
+
+struct order {
+	bool named, renamed; /* the manifest's name is durable; CURRENT has its own */
+};
+
+static void order_note(void *ctx, enum fault_op op, const char *path)
+{
+	struct order *o = ctx;
+
+	if (op == FAULT_SYNC_DIR)
+		o->named = true;
+	if (op != FAULT_RENAME)
+		return;
+	assert_non_null(strstr(path, "CURRENT"));
+	assert_true(o->named);
+	o->renamed = true;
+}
+
+/* A power cut may keep CURRENT's new name and take away that of the manifest, if both are new. */
+static void test_named_before_current(void **state)
+{
+	struct fixture *f = *state;
+	struct order o = { 0 };
+
+	f->env.done = order_note;
+	f->env.done_ctx = &o;
+	manifest_close(create(f, 1));
+	assert_true(o.renamed);
 }
 
 int main(void)
@@ -213,7 +244,7 @@ int main(void)
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		T(test_round_trip),  T(test_anew),       T(test_missing),      T(test_bad_current),
-		T(test_write_fails), T(test_sync_fails), T(test_create_fails),
+		T(test_write_fails), T(test_sync_fails), T(test_create_fails), T(test_named_before_current),
 	};
 
 	return cmocka_run_group_tests_name("manifest", tests, NULL, NULL);
