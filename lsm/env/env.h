@@ -38,7 +38,8 @@ struct env_file_ops {
 	int (*map)(struct env_file *f, uint64_t size, void **ret_base);
 	/* The bytes will be read soon: the disk may begin now, the call doesn't wait. A hint. */
 	void (*will_need)(struct env_file *f, uint64_t offset, uint64_t size);
-	/* The pages are not needed in the kernel's cache any more. A hint. */
+	/* The pages are not needed in the kernel's cache any more: what is read next comes from the disk, but for pages that
+	 * are still to be written there, or mapped. A hint. */
 	void (*drop_cache)(struct env_file *f);
 	void (*close)(struct env_file *f);
 };

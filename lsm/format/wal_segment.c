@@ -226,8 +226,14 @@ int wal_segment_open(struct env *env, const char *dir, unsigned slot, bool read_
 	s->state = WAL_SEGMENT_FOUND;
 	s->slot = slot;
 	rc = slot_open(env, dir, slot, read_only ? ENV_OPEN_READ : ENV_OPEN_WRITE, &s->file);
-	if (!rc)
+	if (!rc) {
+		/*
+		 * After a sync that failed, the kernel calls pages clean that are not on the disk. To the process that comes
+		 * next they would read as if all were well, and its syncs would not write them.
+		 */
+		s->file->ops->drop_cache(s->file);
 		rc = header_read(s);
+	}
 	if (rc) {
 		wal_segment_free(s);
 		return rc;

@@ -236,12 +236,18 @@ int segment_sync(struct blob_segment *seg)
 	int rc = LSM_OK;
 
 	mutex_lock(&s->sync_lock);
+	if (seg->sync_failed.code) {
+		/* The kernel may have dropped the pages and call them clean: a second try would lie. */
+		rc = status_adopt(&seg->sync_failed);
+	}
 	/* The mark is set before the sync: a value that is added meanwhile takes it away again. */
-	if (!atomic_exchange(&seg->durable, true)) {
+	if (!rc && !atomic_exchange(&seg->durable, true)) {
 		/* Syncing any descriptor syncs the file; the table cache's can't be closed meanwhile. */
 		rc = table_cache_get_blob(s->tables, seg->number, &pin);
-		if (!rc)
-			rc = file_sync(pin.blob);
+		if (!rc && file_sync(pin.blob)) {
+			seg->sync_failed = *lsm_last_error();
+			rc = seg->sync_failed.code;
+		}
 		if (!rc)
 			rc = sync_name(s, seg);
 		table_cache_release(s->tables, &pin);
@@ -272,6 +278,19 @@ int segment_read(struct segments *s, const struct blob_ptr *ptr, uint64_t offset
 	if (!rc)
 		rc = blob_read(pin.blob, ptr, offset, buf, size);
 	table_cache_release(s->tables, &pin);
+	return rc;
+}
+
+/* The file is opened anew, too, since its header is looked at then. */
+int segment_read_anew(struct segments *s, uint64_t number)
+{
+	struct table_pin pin = { 0 };
+	int rc = table_cache_get_blob(s->tables, number, &pin);
+
+	if (!rc)
+		pin.blob->ops->drop_cache(pin.blob);
+	table_cache_release(s->tables, &pin);
+	table_cache_evict(s->tables, number);
 	return rc;
 }
 

@@ -16,14 +16,15 @@ struct blob_segment {
 	struct segments *owner;
 	struct blob_segment *next; /* chain of the registry; segments.lock */
 	uint64_t number;
-	uint64_t refs;               /* segments.lock */
-	uint64_t named;              /* how many files had been made, this one included; 0: before this open */
-	_Atomic uint64_t file_bytes; /* grows while it is written */
-	_Atomic uint64_t live_bytes; /* referred to by the tables of the current version */
-	atomic_bool sealed;          /* nobody writes to it any more */
-	bool damaged;                /* segments.lock; a value can't be read: never empty, so not worth collecting */
-	atomic_bool durable;         /* all that was added is on the disk, or a sync that covers it is under way */
-	struct blob_writer *writer;  /* while it is open for writing, else NULL; segments.lock for the pointer */
+	uint64_t refs;                /* segments.lock */
+	uint64_t named;               /* how many files had been made, this one included; 0: before this open */
+	_Atomic uint64_t file_bytes;  /* grows while it is written */
+	_Atomic uint64_t live_bytes;  /* referred to by the tables of the current version */
+	atomic_bool sealed;           /* nobody writes to it any more */
+	struct lsm_error sync_failed; /* code 0: no sync of it has; sync_lock */
+	bool damaged;                 /* segments.lock; a value can't be read: never empty, so not worth collecting */
+	atomic_bool durable;          /* all that was added is on the disk, or a sync that covers it is under way */
+	struct blob_writer *writer;   /* while it is open for writing, else NULL; segments.lock for the pointer */
 };
 
 int segments_new(struct env *env, const char *dir, struct table_cache *tables, bool read_only, struct segments **ret);
@@ -43,13 +44,16 @@ void segment_release(struct blob_segment *seg); /* NULL is accepted */
 int segment_create(struct segments *s, uint64_t number, struct blob_segment **ret);
 /* Appends a value; one thread at a time. */
 int segment_add(struct blob_segment *seg, struct lsm_slice value, struct blob_ptr *ret);
-/* All that was added before is on the disk on return. */
+/* All that was added before is on the disk on return. After a failure every further call returns the same error. */
 int segment_sync(struct blob_segment *seg);
 /* No more appends: closes the writer. Sync first, or it stays not durable until segment_sync(). */
 void segment_seal(struct blob_segment *seg);
 
 /* Reads a part of a value; see blob_read(). */
 int segment_read(struct segments *s, const struct blob_ptr *ptr, uint64_t offset, void *buf, size_t size);
+/* What is read of a segment from now on comes from the disk, if it isn't still to be written there: the kernel's cache may
+ * have kept what a failed sync of an earlier process has given up. */
+int segment_read_anew(struct segments *s, uint64_t number);
 /* Checks that the record is there, whole. LSM_CORRUPT or LSM_IO if not. */
 int segment_verify(struct segments *s, const struct blob_ptr *ptr);
 

@@ -13,6 +13,7 @@ struct replay {
 	struct {
 		uint64_t segment, offset;
 	} verified[VERIFIED_MAX];               /* stored values, by a hash of their place */
+	uint64_t anew;                          /* blob segment that segment_read_anew() was called for last */
 	uint64_t last_sequence;                 /* of the manifest, then of the records */
 	uint64_t segment;                       /* of the last record */
 	struct memtable *tables[MEMTABLES_MAX]; /* the oldest first; the last one is being filled */
@@ -24,11 +25,18 @@ struct replay {
 static int verify(struct replay *r, const struct blob_ptr *ptr)
 {
 	size_t i = (ptr->segment * 31 + ptr->offset / 8) % VERIFIED_MAX;
-	int rc;
+
+	int rc = LSM_OK;
 
 	if (r->verified[i].segment == ptr->segment && r->verified[i].offset == ptr->offset)
 		return LSM_OK;
-	rc = segment_verify(r->db->segments, ptr);
+	/* They are filled one after the other: with each it is done about once. */
+	if (r->anew != ptr->segment)
+		rc = segment_read_anew(r->db->segments, ptr->segment);
+	if (!rc) {
+		r->anew = ptr->segment;
+		rc = segment_verify(r->db->segments, ptr);
+	}
 	if (!rc) {
 		r->verified[i].segment = ptr->segment;
 		r->verified[i].offset = ptr->offset;

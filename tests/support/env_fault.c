@@ -161,6 +161,11 @@ static void fault_will_need(struct env_file *f, uint64_t offset, uint64_t size)
 
 static void fault_drop_cache(struct env_file *f)
 {
+	struct env_fault *fault = fault_file(f)->fault;
+
+	mutex_lock(&fault->lock);
+	fault->drops++;
+	mutex_unlock(&fault->lock);
 	real_file(f)->ops->drop_cache(real_file(f));
 }
 

@@ -38,6 +38,7 @@ struct env_fault {
 	struct mutex lock;
 	uint64_t counts[FAULT_OPS];         /* lock; the failed ones included */
 	uint64_t hints, hinted_bytes;       /* lock; of will_need */
+	uint64_t drops;                     /* lock; of drop_cache */
 	struct fault_rule rules[FAULT_OPS]; /* lock */
 	/* Called after each sync, fill, rename and link (with the new name), unlink and sync_dir that succeeded, by its thread;
 	 * NULL: not. */

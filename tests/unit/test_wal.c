@@ -208,6 +208,24 @@ static void test_empty_segment_synced(void **state)
 	env_fault_done(&f);
 }
 
+/* What a failed sync has left in the kernel's cache is not taken for what is on the disk. */
+static void test_read_from_disk(void **state)
+{
+	struct seen seen = { 0 };
+	struct env_fault f;
+	struct wal *w;
+
+	(void)state;
+	log_make(300);
+	env_fault_init(&f);
+	w = log_open_env(&f.env, 1, &seen);
+	assert_int_equal(seen.n, 300);
+	assert_true(f.drops >= 2);
+	assert_int_equal(f.drops, f.counts[FAULT_OPEN] - 1); /* all but the new one */
+	wal_close(w, true);
+	env_fault_done(&f);
+}
+
 static void test_read_only(void **state)
 {
 	struct files before, after;
@@ -422,6 +440,7 @@ int main(void)
 		TEST(test_spares),
 		TEST(test_empty_segment),
 		TEST(test_empty_segment_synced),
+		TEST(test_read_from_disk),
 	};
 
 	rng.state = seed_choose("test_wal");
