@@ -116,6 +116,14 @@ out:
 	return rc;
 }
 
+/* Whether it is good for a spare. The lock is held. */
+static bool is_worth_keeping(const struct wal *w, const struct wal_segment *s)
+{
+	return s->size == w->options.segment_bytes && s->file_bytes >= s->size &&
+	       wal_segments_count(w, WAL_SEGMENT_SPARE) + wal_segments_count(w, WAL_SEGMENT_MAKING) <
+		       w->options.spare_max;
+}
+
 int wal_segment_recycle(struct wal *w, struct wal_segment *s)
 {
 	bool keep;
@@ -123,9 +131,7 @@ int wal_segment_recycle(struct wal *w, struct wal_segment *s)
 
 	mutex_lock(&w->lock);
 	assert(s->state == WAL_SEGMENT_ENDING);
-	keep = s->size == w->options.segment_bytes && s->file_bytes >= s->size &&
-	       wal_segments_count(w, WAL_SEGMENT_SPARE) + wal_segments_count(w, WAL_SEGMENT_MAKING) <
-		       w->options.spare_max;
+	keep = is_worth_keeping(w, s);
 	if (keep)
 		s->state = WAL_SEGMENT_MAKING;
 	mutex_unlock(&w->lock);
@@ -275,15 +281,15 @@ fail:
 	return rc;
 }
 
-/* What the replay did not count to the log becomes spare, or goes. */
-static int leftovers_recycle(struct wal *w)
+/* What the replay did not count to the log becomes spare, or goes: with `spares` only the former. Nobody else is about. */
+static int leftovers_recycle(struct wal *w, bool spares)
 {
 	struct wal_segment *s = w->segments;
 
 	while (s) {
 		struct wal_segment *next = s->next;
 
-		if (s->state == WAL_SEGMENT_FOUND) {
+		if (s->state == WAL_SEGMENT_FOUND && (!spares || is_worth_keeping(w, s))) {
 			int rc;
 
 			s->state = WAL_SEGMENT_ENDING;
@@ -310,14 +316,16 @@ int wal_start(struct wal *w, uint64_t segment_min)
 	if (w->last_number < segment_min)
 		w->last_number = segment_min;
 	w->last_number = (w->last_number / NUMBER_GAP + 1) * NUMBER_GAP;
-	rc = leftovers_recycle(w);
+	rc = leftovers_recycle(w, true);
 	if (!rc)
 		rc = wal_segment_switch(w, 0);
 	if (!rc)
 		rc = file_sync(w->current->file);
-	if (!rc)
-		w->current->begun_durably = true;
-	return rc;
+	if (rc)
+		return rc;
+	w->current->begun_durably = true;
+	/* Not before there is a new one: a log without a file is taken for one that has lost them. */
+	return leftovers_recycle(w, false);
 }
 
 void wal_close(struct wal *w, bool trim)

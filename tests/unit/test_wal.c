@@ -226,6 +226,41 @@ static void test_read_from_disk(void **state)
 	env_fault_done(&f);
 }
 
+static int nothing_seen(void *ctx, const struct wal_record *r)
+{
+	(void)ctx;
+	(void)r;
+	return LSM_OK;
+}
+
+/* A start that fails takes no file away before there is a new one: a log without any is taken for one that has lost them. */
+static void test_start_fails(void **state)
+{
+	struct wal_options options = wal_usual;
+	char path[300];
+	struct env_fault f;
+	struct wal *w;
+	uint64_t end;
+
+	(void)state;
+	log_make(3);
+	/* Its header was lost in a power cut, and its size is no good for a spare. */
+	snprintf(path, sizeof(path), "%s/wal-0000", wal_dir);
+	assert_int_equal(truncate(path, 0), 0);
+	assert_int_equal(truncate(path, SEGMENT), 0);
+	options.segment_bytes *= 2;
+	env_fault_init(&f);
+	for (int failing = 1; failing >= 0; failing--) {
+		assert_int_equal(wal_open(&f.env, wal_dir, &options, &w), LSM_OK);
+		assert_int_equal(wal_replay(w, 1000, nothing_seen, NULL, &end), LSM_OK);
+		if (failing)
+			env_fault_nth(&f, FAULT_SYNC_DIR, NULL, 1, EIO);
+		assert_int_equal(wal_start(w, 1000), failing ? LSM_IO : LSM_OK);
+		wal_close(w, false);
+	}
+	env_fault_done(&f);
+}
+
 static void test_read_only(void **state)
 {
 	struct files before, after;
@@ -441,6 +476,7 @@ int main(void)
 		TEST(test_empty_segment),
 		TEST(test_empty_segment_synced),
 		TEST(test_read_from_disk),
+		TEST(test_start_fails),
 	};
 
 	rng.state = seed_choose("test_wal");
