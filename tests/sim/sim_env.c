@@ -212,8 +212,7 @@ static void sim_will_need(struct env_file *f, uint64_t offset, uint64_t size)
 static void sim_drop_cache(struct env_file *f)
 {
 	(void)begin(OP_OTHER, f->path, 0);
-	if (!sim_bug_keeps_cache())
-		inode_drop_cache(inode_of(f));
+	inode_drop_cache(inode_of(f));
 }
 
 static void sim_close(struct env_file *f)
