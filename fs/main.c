@@ -21,6 +21,7 @@ static const struct verb verbs[] = {
 	{ "dump", "FILE", "show what is in a file of a store", verb_dump },
 	{ "backup", "STORE DIR", "copy what is new in a store to a directory", verb_backup },
 	{ "check", "STORE", "verify every byte of a store and its files", verb_check },
+	{ "repair", "STORE", "make a damaged store one that can be used", verb_repair },
 	{ "restore", "DIR [N] STORE", "make a store of a backup", verb_restore },
 };
 

@@ -24,14 +24,15 @@ int verb_dump(int argc, char **argv);
 int verb_backup(int argc, char **argv);
 int verb_restore(int argc, char **argv);
 int verb_check(int argc, char **argv);
+int verb_repair(int argc, char **argv);
 
 /* As mount.lsmfs and mount.fuse.lsmfs, which mount(8) calls: STORE DIR [-sfnvwr] [-N namespace] [-o options]
  * [-t type]. */
 int mount_helper(int argc, char **argv);
 
-/* Exit statuses of all verbs but mount and check. */
+/* Exit statuses of all verbs but mount, check and repair. */
 enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
-/* Those of check, which are fsck(8)'s. */
+/* Those of check and repair, which are fsck(8)'s. */
 enum { CHECK_EXIT_CLEAN = 0, CHECK_EXIT_MENDED = 1, CHECK_EXIT_DAMAGED = 4, CHECK_EXIT_FAILED = 8, CHECK_EXIT_USAGE = 16 };
 /* Those of mount, which are mount(8)'s. */
 enum {

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# Requests by io_uring: the POSIX cases, kills, and the mount's end, while others wait and while others go on.
+# Requests by io_uring: the POSIX cases, kills, and the mount's end, while others wait and while others go on. (Where the
+# kernel offers it all tests run so: echo Y >/sys/module/fuse/parameters/enable_uring before scripts/test.)
 . "$(dirname "$0")/lib.sh"
 
 [ -z "$LSMFS_NATIVE" ] || skip "a native file system has no requests"
@@ -35,9 +36,6 @@ timeout 200 bash "$root/tests/mount/posix.sh" >"$work/posix" 2>&1 || {
 	cat "$work/posix"
 	fail "the POSIX cases fail by io_uring"
 }
-
-step "all paths to the bytes of a file, with kills of the daemon"
-LSMFS_PATHS_SECONDS=12 timeout 200 bash "$root/tests/mount/data_paths.sh" || fail "data_paths fails by io_uring"
 
 step "kills of the daemon while it waits for pages"
 LSMFS_GUARD_ROUNDS=2 timeout 200 bash "$root/tests/mount/guard.sh" || fail "the guard can't free a mount by io_uring"
