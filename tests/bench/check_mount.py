@@ -272,6 +272,14 @@ def check_wrong_answers():
     check_nothing_left()
 
 
+def check_killed_daemon():
+    done = run(*TINY[:-1], "1", "--workloads", "create-sync-16,create", "--targets", "lsmfs,native", "--rounds", "1",
+               *pretender('exec timeout -s KILL 0.7 %s "$4"\n' % fs_null), expect=1)
+    check("lsmfs: create-sync-16 failed" in done.stderr, "a daemon's end is noticed", done.stderr)
+    check(float(rows_of(done.stdout)["create-sync-16"][1]) > 0, "the others go on", done.stdout)
+    check_nothing_left()
+
+
 def wait_until(condition, what):
     for _ in range(500):
         if condition():
@@ -304,6 +312,7 @@ def main():
     check_stories()
     check_rounds()
     check_wrong_answers()
+    check_killed_daemon()
     check_interrupted()
     print("%d workloads on %s, passthrough and null" % (len(tried), native))
 

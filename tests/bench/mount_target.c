@@ -214,7 +214,8 @@ void target_end(struct target *t)
 		waitpid(t->daemon, &status, 0);
 		t->daemon = 0;
 	}
-	if (t->kind != TARGET_NATIVE && mounted(t))
+	/* One whose daemon is dead can't be asked whether it is there. */
+	if (t->kind != TARGET_NATIVE)
 		(void)unmount_lazily(t->dir);
 }
 
