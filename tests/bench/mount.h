@@ -80,17 +80,18 @@ struct measured {
 };
 
 enum work_flag {
-	WORK_FRESH = 1 << 0, /* begins with an empty directory; those up to the next one are a chain */
-	WORK_ASIDE = 1 << 1, /* later ones of its chain don't need it */
-	WORK_COLD = 1 << 2,  /* nothing is in memory */
-	WORK_WARM = 1 << 3,  /* all of it is done once before it is measured */
-	WORK_TIMED = 1 << 4, /* may be cut at the limit of time */
-	WORK_BYTES = 1 << 5, /* what counts is bytes a second */
-	WORK_STORY = 1 << 6, /* what counts is the time of the whole; not on null, for it lacks much */
-	WORK_MANY = 1 << 7,  /* a story of all files; the others have a sixth of them */
-	WORK_SPACE = 1 << 8, /* what counts is space on disk; with a store of its own, as a story */
-	WORK_LARGE = 1 << 9, /* makes the large file */
-	WORK_LONG = 1 << 10, /* left out of --quick unless it is asked for */
+	WORK_FRESH = 1 << 0,    /* begins with an empty directory; those up to the next one are a chain */
+	WORK_ASIDE = 1 << 1,    /* later ones of its chain don't need it */
+	WORK_COLD = 1 << 2,     /* nothing is in memory */
+	WORK_WARM = 1 << 3,     /* all of it is done once before it is measured */
+	WORK_TIMED = 1 << 4,    /* may be cut at the limit of time */
+	WORK_BYTES = 1 << 5,    /* what counts is bytes a second */
+	WORK_STORY = 1 << 6,    /* what counts is the time of the whole; not on null, for it lacks much */
+	WORK_MANY = 1 << 7,     /* a story of all files; the others have a sixth of them */
+	WORK_SPACE = 1 << 8,    /* what counts is space on disk; with a store of its own, as a story */
+	WORK_LARGE = 1 << 9,    /* makes the large file */
+	WORK_ENTRIES = 1 << 10, /* on as many files as there are entries to list */
+	WORK_LONG = 1 << 11,    /* left out of --quick unless it is asked for */
 };
 
 struct job;

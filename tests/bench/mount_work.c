@@ -69,13 +69,13 @@ const struct work works[] = {
 	{ "tar-out-cold", "stories", "an archive of them, nothing in memory", COLD | STORY, 1, work_story },
 	{ "npm", "stories", "cp -r of many small files in a deep tree", FRESH | STORY | WORK_MANY, 1, work_story },
 	{ "rm-rf", "stories", "of these", STORY | WORK_MANY, 1, work_story },
-	{ "ls-many-cold", "stories", "ls of a directory of many empty files", FRESH | WORK_COLD | STORY, 1,
-	  work_story },
+	{ "ls-many-cold", "stories", "ls of a directory of many empty files", FRESH | WORK_COLD | STORY | WORK_ENTRIES,
+	  1, work_story },
 	{ "meson-build", "stories", "of a small C project, in a directory there", FRESH | STORY | WORK_LONG, 1,
 	  work_story },
 	{ "sqlite", "stories", "inserts, a transaction each, default settings", FRESH | STORY, 1, work_story },
-	{ "space", "stories", "on disk, of many files of 100 bytes in an empty store", FRESH | STORY | WORK_SPACE, 1,
-	  work_space },
+	{ "space", "stories", "on disk, of many files of 100 bytes in an empty store",
+	  FRESH | STORY | WORK_SPACE | WORK_ENTRIES, 1, work_space },
 };
 const unsigned works_n = sizeof(works) / sizeof(works[0]);
 _Static_assert(sizeof(works) / sizeof(works[0]) <= WORKS_MAX, "all have a place");
@@ -92,7 +92,7 @@ unsigned work_chain_end(unsigned begin)
 /* Files, and directories of a tree, that the kernel knows at its end; those that end by the time see to it themselves. */
 static uint64_t files_of(const struct mount_settings *s, const struct work *w)
 {
-	if (w->flags & WORK_SPACE)
+	if (w->flags & WORK_ENTRIES)
 		return s->entries;
 	if (w->flags & WORK_STORY)
 		return s->story_files * 3 / 2 / (w->flags & WORK_MANY ? 1 : 6);
