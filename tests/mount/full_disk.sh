@@ -7,7 +7,7 @@
 [ -z "$LSMFS_NATIVE" ] || skip "this is about the disk below a store"
 [ "$(id -u)" = 0 ] || skip "only root may make a small disk"
 command -v mkfs.ext4 >/dev/null || skip "mkfs.ext4 is not there"
-cycles=${LSMFS_FULL_CYCLES:-9}
+cycles=${LSMFS_FULL_CYCLES:-4}
 seed=${LSMFS_SEED:-$(date +%s)}
 disk=$work/disk
 store=$disk/store

@@ -7,7 +7,7 @@
 
 [ -z "$LSMFS_NATIVE" ] || skip "this is about the store's files"
 [ "$(id -u)" = 0 ] || skip "only root may shut a file system down"
-rounds=${LSMFS_CUT_ROUNDS:-6}
+rounds=${LSMFS_CUT_ROUNDS:-4}
 seed=${LSMFS_CUT_SEED:-$(date +%s)}
 oracle=$programs/crash_oracle
 disk=$work/disk

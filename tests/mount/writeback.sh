@@ -26,15 +26,15 @@ mount_start
 mkdir "$mnt/files" "$mnt/at-once"
 for processes in 1 3; do
 	step "all paths agree, and after a new mount: $processes at once"
-	"$program" turns "$mnt/files" -s $((seed + processes)) -t 4 -p $processes -m "$model" ||
+	"$program" turns "$mnt/files" -s $((seed + processes)) -t 2 -p $processes -m "$model" ||
 		fail "seed $((seed + processes))"
 	remount
 	"$program" check "$mnt/files" -m "$model" || fail "after a new mount"
 done
 
 step "several write ranges of a file, and several append"
-"$program" ranges "$mnt/at-once" -s "$seed" -t 3 || fail "seed $seed"
-"$program" append "$mnt/at-once" -s "$seed" -t 3 || fail "seed $seed"
+"$program" ranges "$mnt/at-once" -s "$seed" -t 2 || fail "seed $seed"
+"$program" append "$mnt/at-once" -s "$seed" -t 2 || fail "seed $seed"
 
 step "what was synced survives kill -9"
 head -c 3000001 /dev/urandom >"$work/synced"
