@@ -132,7 +132,7 @@ static struct sum run_many(uint64_t count, unsigned failures_max, bool quiet)
 	unsigned running = 0, i;
 
 	while (running || (seed < args.first + count && sum.failures < failures_max)) {
-		bool more = seed < args.first + count && sum.failures < failures_max && (!end || now() < end);
+		bool more = seed < args.first + count && sum.failures < failures_max && (end <= 0 || now() < end);
 
 		if (!more && !running)
 			break;
