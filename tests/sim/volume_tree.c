@@ -120,10 +120,11 @@ static void visit_dir(struct visit *v, int dir, unsigned depth)
 {
 	for (unsigned n = 0; n < TREE_NAMES; n++) {
 		int at = v->t->nodes[dir].entries[n];
-		const struct tree_node *node = &v->t->nodes[at];
+		const struct tree_node *node;
 
 		if (at == NONE)
 			continue;
+		node = &v->t->nodes[at];
 		mix(v, (uint64_t)visit_number(v, at) << 32 | node->type << 8 | n);
 		mix(v, node->data_hash);
 		if (v->print)
