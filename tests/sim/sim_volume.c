@@ -277,13 +277,14 @@ static int op_write(void)
 	struct tree before = tree;
 	int at = node_choose(S_IFREG), r;
 	unsigned flags = sim_chance(10) ? VOL_WRITE_SYNC : 0;
-	struct tree_node *n = &tree.nodes[at];
+	const struct tree_node *n;
 	uint64_t offset;
 	size_t size, all;
 	uint8_t *data;
 
 	if (at == NONE)
 		return 0;
+	n = &tree.nodes[at];
 	size = (size_t)sim_between(1, sizes[rng_below(&sim.rng, 5)]);
 	offset = sim_chance(50) ? n->size : sim_between(0, n->size + sizes[rng_below(&sim.rng, 5)]);
 	if (offset + size > TREE_FILE_MAX)
