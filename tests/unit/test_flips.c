@@ -8,8 +8,9 @@
 
 #include "lsm/format/blob.h"
 #include "tests/unit/check_fixture.h"
+#include "tests/support/sanitized.h"
 
-enum { FILES_MAX = 32, FLIPS = 2000, CUTS = 12 };
+enum { FILES_MAX = 32, FLIPS = SANITIZED ? 600 : 2000, CUTS = 12 };
 
 struct file {
 	char path[512];
