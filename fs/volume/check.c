@@ -82,7 +82,7 @@ static int pass_over(struct volume_check *c, struct schema_key *at, struct row_k
 		r = check_find(c,
 			       (struct volume_find){ .kind = VOLUME_FIND_UNREADABLE,
 						     .ino = ino_of_key(u ? u->begin : row_key(at)),
-						     .begin = u ? u->begin : row_key(at),
+						     .begin = u ? u->begin : (struct row_key){ 0 },
 						     .end = u ? u->end : (struct row_key){ 0 } },
 			       u ? "its rows, or those of what was made after it, can't be read"
 				 : "rows from here on can't be read, and where the next ones are isn't known");

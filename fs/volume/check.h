@@ -10,7 +10,7 @@
 #include "fs/volume/volume.h"
 
 enum volume_find_kind {
-	VOLUME_FIND_UNREADABLE, /* a row can't be read, or isn't what it should be */
+	VOLUME_FIND_UNREADABLE, /* a row can't be read, or isn't what it should be: from byte `right` on, of entries */
 	VOLUME_FIND_SUPER,      /* superblock, root or counter of parts: no volume without them */
 	VOLUME_FIND_ENTRY,      /* an entry that leads nowhere: `dir`, `name` */
 	VOLUME_FIND_TYPE,    /* the entry `dir`, `name` has another type than its inode: `right` is the inode's mode */
@@ -41,7 +41,8 @@ struct volume_find {
 	const char *name; /* of the entry; not ended by a NUL */
 	size_t name_size;
 	uint64_t right;
-	struct row_key begin, end; /* of the rows concerned; size 0: not told */
+	struct row_key begin,
+		end; /* of the rows concerned, or of the one row (of the bucket, of an entry); size 0: not told */
 };
 
 struct volume_range {

@@ -57,12 +57,14 @@ static vol_ino parent_of_dir(struct volume_check *c, vol_ino dir)
 	return is_dir_ino(parent) ? parent : 0;
 }
 
-/* From the end of the buffer to its beginning, upwards as far as a name is found. */
+/* From the end of the buffer to its beginning, upwards as far as a name is found. What lies in itself is walked around once
+ * or twice: `mark` is where the walk was a power of two of steps ago. */
 void check_path(struct volume_check *c, vol_ino ino, vol_ino dir, const char *name, size_t name_size)
 {
 	enum { DEPTH_MAX = 1000 };
 	size_t end = sizeof(c->path) - 1, at = end;
 	char lost[64] = "";
+	vol_ino mark = 0;
 
 	c->path[at] = 0;
 	if (name_size) {
@@ -75,11 +77,13 @@ void check_path(struct volume_check *c, vol_ino ino, vol_ino dir, const char *na
 		const struct check_inode *i = check_inode_of(c, ino);
 		vol_ino parent = !is_dir_ino(ino) ? (i ? check_parent_ino(c, i) : 0) : parent_of_dir(c, ino);
 
-		if (!parent || depth == DEPTH_MAX || !prepend_name(c, parent, ino, &at)) {
+		if (!parent || ino == mark || depth == DEPTH_MAX || !prepend_name(c, parent, ino, &at)) {
 			snprintf(lost, sizeof(lost), "inode %llu:%u", (unsigned long long)schema_ino_part(ino),
 				 schema_ino_sequence(ino));
 			break;
 		}
+		if ((depth & (depth + 1)) == 0)
+			mark = ino;
 		ino = parent;
 	}
 	if (at == end && !lost[0])
@@ -96,13 +100,16 @@ struct dir_check {
 	vol_ino ino;
 	uint32_t index;
 	uint64_t entries, subdirs;
-	bool unreadable; /* one of its buckets */
+	bool unreadable;       /* one of its buckets */
+	struct row_key bucket; /* the key of the present one */
 };
 
 static struct volume_find entry_find(enum volume_find_kind kind, const struct dir_check *d,
 				     const struct schema_entry *e)
 {
-	return (struct volume_find){ .kind = kind, .dir = d->ino, .name = e->name, .name_size = e->name_size };
+	return (struct volume_find){
+		.kind = kind, .dir = d->ino, .name = e->name, .name_size = e->name_size, .begin = d->bucket
+	};
 }
 
 static bool is_dots(const struct schema_entry *e)
@@ -185,6 +192,7 @@ static int check_bucket(struct volume_check *c, struct rows_iter *it, void *ctx)
 	r = schema_bucket_of_key(key.data, key.size, &hash);
 	if (r < 0)
 		return 0; /* told with the other rows */
+	d->bucket = key;
 	r = c->ops->iter_value(it, &bucket);
 	if (r == -EIO) {
 		d->unreadable = true;
@@ -201,6 +209,7 @@ static int check_bucket(struct volume_check *c, struct rows_iter *it, void *ctx)
 	if (r == 0)
 		return 0;
 	d->unreadable = true;
+	find.right = pos;
 	return check_find(c, find, "a row of entries makes no sense from byte %zu of %zu on", pos, bucket.size);
 }
 
@@ -260,6 +269,7 @@ static int check_link_count(struct volume_check *c, const struct check_inode *i)
 	find.kind = VOLUME_FIND_LINKS;
 	if (!is_dir_ino(i->ino) && i->nlink != i->links)
 		return check_find(c, find, "%u entries lead to it, but its link count is %u", i->links, i->nlink);
+	find.right = 2;
 	if (is_dir_ino(i->ino) && i->links && !i->nlink)
 		return check_find(c, find, "has a name, but its link count is 0");
 	return 0;
@@ -291,7 +301,10 @@ int check_links(struct volume_check *c)
 
 		r = check_link_count(c, i);
 		if (r == 0 && is_dir_ino(i->ino) && !walk_up(c, i))
-			r = check_find(c, (struct volume_find){ .kind = VOLUME_FIND_CYCLE, .ino = i->ino },
+			r = check_find(c,
+				       (struct volume_find){ .kind = VOLUME_FIND_CYCLE,
+							     .ino = i->ino,
+							     .dir = check_parent_ino(c, i) },
 				       "lies in itself: no way leads from the root to it");
 	}
 	return r;

@@ -17,7 +17,8 @@ struct rows_check {
 	/* Of the present part: its directory's count of births. */
 	uint64_t part;
 	uint32_t birth_next; /* 0: not counted here */
-	size_t damaged;      /* of the list, the first that may still come */
+	vol_ino birth_dir;
+	size_t damaged; /* of the list, the first that may still come */
 };
 
 static struct volume_find find_of(enum volume_find_kind kind, vol_ino ino, struct row_key key)
@@ -203,7 +204,7 @@ static void births_of(struct volume_check *c, struct rows_check *k, uint64_t par
 	k->birth_next = 0;
 	for (size_t i = 0; i < c->births_n; i++)
 		if (c->births[i].part == part)
-			k->birth_next = c->births[i].next;
+			k->birth_next = c->births[i].next, k->birth_dir = c->births[i].dir;
 }
 
 static int check_dir_inode(struct volume_check *c, struct rows_check *k, const struct check_inode *n,
@@ -212,8 +213,10 @@ static int check_dir_inode(struct volume_check *c, struct rows_check *k, const s
 	vol_ino parent = n->ino == VOL_ROOT ? VOL_ROOT : check_parent_ino(c, n);
 	struct volume_find find = { .kind = VOLUME_FIND_PARENT, .ino = n->ino, .right = parent };
 
-	if (i->dir.birth_part == schema_ino_part(n->ino))
+	if (i->dir.birth_part == schema_ino_part(n->ino)) {
 		k->birth_next = i->dir.birth_next;
+		k->birth_dir = n->ino;
+	}
 	if (i->dir.birth_part > c->part_max)
 		c->part_max = i->dir.birth_part;
 	if (parent && i->dir.parent != parent)
@@ -233,6 +236,7 @@ static int check_inode_row(struct volume_check *c, struct rows_check *k, struct 
 	if (S_ISDIR(i->mode))
 		r = check_dir_inode(c, k, n, i);
 	find.kind = VOLUME_FIND_COUNTER;
+	find.dir = k->birth_dir;
 	find.right = (uint64_t)sequence + 1;
 	if (r == 0 && k->birth_next && sequence >= k->birth_next)
 		r = check_find(c, find, "has number %u of its part, which is to be given out from %u on", sequence,
@@ -254,7 +258,7 @@ static int check_inode(struct volume_check *c, struct rows_check *k, struct rows
 	if (r < 0 && r != -EIO)
 		return r;
 	if (!n || r < 0 || n->flags & SEEN_DAMAGED || schema_inode_decode(value.data, value.size, &i) < 0)
-		return check_find(c, (struct volume_find){ .kind = VOLUME_FIND_UNREADABLE, .ino = ino },
+		return check_find(c, find_of(VOLUME_FIND_UNREADABLE, ino, c->ops->iter_key(it)),
 				  r < 0 ? "the inode can't be read" : "the inode makes no sense");
 	return check_inode_row(c, k, n, &i);
 }
