@@ -20,9 +20,9 @@ static const struct verb verbs[] = {
 	{ "stat", "STORE [PATH]", "show figures of a file, or of the store", verb_stat },
 	{ "dump", "FILE", "show what is in a file of a store", verb_dump },
 	{ "backup", "STORE DIR", "copy what is new in a store to a directory", verb_backup },
-	{ "check", "STORE", "verify every byte of a store and its files", verb_check },
-	{ "repair", "STORE", "make a damaged store one that can be used", verb_repair },
 	{ "restore", "DIR [N] STORE", "make a store of a backup", verb_restore },
+	{ "check", "STORE", "verify every byte of a store and its files", verb_check },
+	{ "repair", "STORE", "mend what is damaged; shows first what it would do", verb_repair },
 };
 
 #define N_VERBS (sizeof(verbs) / sizeof(verbs[0]))

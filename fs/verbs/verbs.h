@@ -33,7 +33,13 @@ int mount_helper(int argc, char **argv);
 /* Exit statuses of all verbs but mount, check and repair. */
 enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 /* Those of check and repair, which are fsck(8)'s. */
-enum { CHECK_EXIT_CLEAN = 0, CHECK_EXIT_MENDED = 1, CHECK_EXIT_DAMAGED = 4, CHECK_EXIT_FAILED = 8, CHECK_EXIT_USAGE = 16 };
+enum {
+	CHECK_EXIT_CLEAN = 0,
+	CHECK_EXIT_MENDED = 1,
+	CHECK_EXIT_DAMAGED = 4,
+	CHECK_EXIT_FAILED = 8,
+	CHECK_EXIT_USAGE = 16
+};
 /* Those of mount, which are mount(8)'s. */
 enum {
 	MOUNT_EXIT_DONE = 0,

@@ -51,7 +51,7 @@ help_and_version()
 	local verb
 	"$LSMFS" --help | grep -q mount
 	"$LSMFS" --version | grep -qE '[0-9]+\.[0-9]+\.[0-9]+'
-	for verb in mount umount get put rm ls scan stat dump backup restore; do
+	for verb in mount umount get put rm ls scan stat dump backup restore check repair; do
 		"$LSMFS" "$verb" --help | grep -q "$verb"
 	done
 	"$LSMFS" mount --help | grep -q 'memory='
