@@ -6,16 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "fs/volume/check.h"
-#include "fs/volume/internal.h"
-#include "fs/volume/mend.h"
-
-struct mending {
-	struct volume *v;
-	const struct volume_mend_options *options;
-	vol_ino lost; /* the directory lost+found; 0: not yet */
-	uint64_t finds, done;
-};
+#include "fs/volume/mend_internal.h"
 
 /* ---- inodes ---- */
 
@@ -80,7 +71,7 @@ static void set_birth_part(struct schema_inode *i, uint64_t right)
 
 /* ---- rows ---- */
 
-static int commit_one(struct mending *m, struct row_key key, struct row_key value)
+int mend_commit_one(struct mending *m, struct row_key key, struct row_key value)
 {
 	struct change c;
 	int r = change_begin(&c, m->v);
@@ -104,10 +95,10 @@ static int take_out(struct mending *m, struct row_key key, size_t left)
 	int r = m->v->rows->ops->get(m->v->rows, key, &value);
 
 	if (r < 0) /* what can't be read can't be kept */
-		return r == -ENOENT ? 0 : r == -EIO ? commit_one(m, key, (struct row_key){ 0 }) : r;
+		return r == -ENOENT ? 0 : r == -EIO ? mend_commit_one(m, key, (struct row_key){ 0 }) : r;
 	r = m->options->keep(m->options->ctx, key, (struct row_key){ value.data, value.size });
 	if (r == 0)
-		r = commit_one(m, key, (struct row_key){ value.data, left < value.size ? left : 0 });
+		r = mend_commit_one(m, key, (struct row_key){ value.data, left < value.size ? left : 0 });
 	m->v->rows->ops->value_release(m->v->rows, &value);
 	return r;
 }
@@ -127,151 +118,6 @@ static int take_out_range(struct mending *m, struct row_key begin, struct row_ke
 	return r;
 }
 
-/* ---- entries ---- */
-
-/*
- * Changes a bucket: the last entry that has the name, or leads to `ino` if that isn't 0, goes, or gets the type. Encodes
- * anew what stays.
- */
-static int edit_bucket(struct mending *m, struct row_key key, struct row_key bucket, const char *name, size_t name_size,
-		       vol_ino ino, uint32_t type, bool *ret_found)
-{
-	uint8_t *data = malloc(bucket.size + SCHEMA_ENTRY_MAX);
-	size_t pos = 0, size = 0, last = SIZE_MAX;
-	struct schema_entry e;
-	int r = 0;
-
-	if (!data)
-		return -ENOMEM;
-	while (schema_entry_next(bucket.data, bucket.size, &pos, &e) > 0)
-		if (ino ? e.ino == ino : e.name_size == name_size && memcmp(e.name, name, name_size) == 0)
-			last = pos;
-	pos = 0;
-	while (last != SIZE_MAX && schema_entry_next(bucket.data, bucket.size, &pos, &e) > 0) {
-		if (pos == last && !type)
-			continue;
-		if (pos == last)
-			e.type = type;
-		size += schema_entry_encode(&e, data + size);
-	}
-	*ret_found = last != SIZE_MAX;
-	if (*ret_found)
-		r = commit_one(m, key, (struct row_key){ data, size });
-	free(data);
-	return r;
-}
-
-static int edit_entry(struct mending *m, const struct volume_find *f, uint32_t type)
-{
-	struct row_value value;
-	bool found;
-	int r = m->v->rows->ops->get(m->v->rows, f->begin, &value);
-
-	if (r < 0)
-		return r == -ENOENT ? 0 : r;
-	r = edit_bucket(m, f->begin, (struct row_key){ value.data, value.size }, f->name, f->name_size, 0, type,
-			&found);
-	m->v->rows->ops->value_release(m->v->rows, &value);
-	return r;
-}
-
-/* Removes the entry of `ino` from `dir`, under whatever name. */
-static int cut_off(struct mending *m, vol_ino dir, vol_ino ino)
-{
-	const struct rows_ops *ops = m->v->rows->ops;
-	struct schema_key begin, end;
-	struct rows_iter *it = NULL;
-	bool found = false;
-	int r;
-
-	schema_key_bucket(&begin, dir, 0);
-	schema_key_bucket_end(&end, dir);
-	r = ops->iter_new(m->v->rows, row_key(&begin), row_key(&end), &it);
-	if (r < 0)
-		return r;
-	for (r = ops->iter_seek(it, row_key(&begin)); r == 0 && !found && ops->iter_valid(it);
-	     r = r == 0 ? ops->iter_next(it) : r) {
-		struct row_key bucket;
-
-		r = ops->iter_value(it, &bucket);
-		if (r == 0)
-			r = edit_bucket(m, ops->iter_key(it), bucket, "", 0, ino, 0, &found);
-	}
-	ops->iter_free(it);
-	return r;
-}
-
-/* ---- lost+found ---- */
-
-static int find_lost(struct mending *m)
-{
-	static const struct vol_cred root = { 0 };
-	char name[32] = "lost+found";
-	struct vol_attr attr;
-	int r = -EEXIST;
-
-	for (unsigned n = 2; r == -EEXIST && n < 100; n++) {
-		r = volume_mkdir(m->v, VOL_ROOT, name, 0700, &root, &attr);
-		if (r == -EEXIST && volume_lookup(m->v, VOL_ROOT, name, &attr) == 0 && S_ISDIR(attr.mode))
-			r = 0;
-		snprintf(name, sizeof(name), "lost+found-%u", n);
-	}
-	if (r == 0)
-		m->lost = attr.ino;
-	return r;
-}
-
-/* In one batch with what it changes. */
-static int adopt_into(struct change *c, struct node *node, struct node *dir, const char *name)
-{
-	bool is_dir = S_ISDIR(node->i.mode);
-	struct bucket bucket = { 0 };
-	int r = bucket_load(c->v, dir->ino, name, &bucket);
-
-	if (r == 0)
-		r = bucket_set(&bucket, name, node->ino, node->i.mode);
-	if (r == 0)
-		r = bucket_put(c, &bucket);
-	if (r == 0)
-		r = dir_gains(dir, c, is_dir);
-	if (is_dir)
-		node->i.dir.parent = dir->ino;
-	if (!is_dir || node->i.nlink < 2)
-		node->i.nlink = is_dir ? 2 : 1;
-	if (r == 0)
-		r = node_put(c, node);
-	if (r == 0)
-		r = node_put(c, dir);
-	if (r == 0)
-		r = change_delete_orphan(c, node->ino);
-	bucket_done(&bucket);
-	return r == 0 ? change_commit(c) : r;
-}
-
-static int adopt(struct mending *m, vol_ino ino)
-{
-	struct node node = { 0 }, dir = { 0 };
-	char name[64];
-	struct change c;
-	int r = m->lost ? 0 : find_lost(m);
-
-	if (r == 0)
-		r = change_begin(&c, m->v);
-	if (r < 0)
-		return r;
-	snprintf(name, sizeof(name), "inode-%llu-%u", (unsigned long long)schema_ino_part(ino),
-		 schema_ino_sequence(ino));
-	r = node_load_stored(m->v, ino, &node);
-	if (r == 0)
-		r = node_load_stored(m->v, m->lost, &dir);
-	if (r == 0)
-		r = adopt_into(&c, &node, &dir, name);
-	node_done(&node);
-	node_done(&dir);
-	change_end(&c);
-	return r;
-}
-
 /* ---- find by find ---- */
 
 static int mend_counter(struct mending *m, const struct volume_find *f)
@@ -288,7 +134,7 @@ static int mend_counter(struct mending *m, const struct volume_find *f)
 	}
 	m->v->part_next = m->v->part_limit = f->right;
 	schema_parts_encode(f->right, parts);
-	return commit_one(m, f->begin, (struct row_key){ parts, sizeof(parts) });
+	return mend_commit_one(m, f->begin, (struct row_key){ parts, sizeof(parts) });
 }
 
 static int mend(struct mending *m, const struct volume_find *f)
@@ -300,9 +146,9 @@ static int mend(struct mending *m, const struct volume_find *f)
 	case VOLUME_FIND_ENTRY:
 	case VOLUME_FIND_NAME:
 	case VOLUME_FIND_TWICE:
-		return edit_entry(m, f, 0);
+		return mend_edit_entry(m, f, 0);
 	case VOLUME_FIND_TYPE:
-		return edit_entry(m, f, (uint32_t)f->right);
+		return mend_edit_entry(m, f, (uint32_t)f->right);
 	case VOLUME_FIND_PARENT:
 		return with_inode(m, f->ino, set_parent, f->right);
 	case VOLUME_FIND_LINKS:
@@ -314,14 +160,14 @@ static int mend(struct mending *m, const struct volume_find *f)
 	case VOLUME_FIND_XATTRS:
 		return with_inode(m, f->ino, set_xattrs, f->right);
 	case VOLUME_FIND_CYCLE: {
-		int r = cut_off(m, f->dir, f->ino);
+		int r = mend_cut_off(m, f->dir, f->ino);
 
-		return r < 0 ? r : adopt(m, f->ino);
+		return r < 0 ? r : mend_adopt(m, f->ino);
 	}
 	case VOLUME_FIND_LOST:
-		return adopt(m, f->ino);
+		return mend_adopt(m, f->ino);
 	case VOLUME_FIND_ORPHAN:
-		return commit_one(m, f->begin, (struct row_key){ 0 });
+		return mend_commit_one(m, f->begin, (struct row_key){ 0 });
 	case VOLUME_FIND_EXTENT:
 	case VOLUME_FIND_XATTR:
 		return take_out(m, f->begin, 0);

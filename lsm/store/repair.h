@@ -36,6 +36,8 @@ int repair_keep(struct repair *r, const char *name, bool copy);
 /* The path of NAME in the lost directory, which is made; malloc'd. */
 int repair_lost_path(struct repair *r, const char *name, char **ret);
 
+/* repair_look.c: reads all, and fills in check, tables and log_damaged. LSM_UNSUPPORTED: a file of a later version. */
+int repair_look(struct repair *r);
 /* repair_table.c: writes what can be read of a table to a new one, `t->meta` (NULL: nothing). */
 int repair_salvage(struct repair *r, struct repair_table *t);
 /* repair_merge.c: without a manifest nobody knows which table's versions are newer: all become one sorted run in the last
