@@ -300,6 +300,9 @@ struct salvage {
 	struct env_lock *lock; /* the caller's */
 	uint64_t sequence;
 	uint64_t deleted; /* keys */
+	/* A key is going to be deleted, since its value can't be read whole. */
+	int (*lost)(void *ctx, struct lsm_slice user_key, uint64_t sequence, const struct blob_ptr *ptr);
+	void *ctx;
 };
 int engine_open(const char *path, const struct lsm_options *options, struct salvage *salvage, struct lsm_db **ret_db);
 /* Takes the lock of the store in `dir`. LSM_BUSY. With `read_only`, *ret stays as it is where nothing can be written. */

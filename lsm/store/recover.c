@@ -136,26 +136,43 @@ static int replay_record(void *ctx, const struct wal_record *record)
 	return rc;
 }
 
-/* For a repair: what refers to a large value that can't be read becomes a delete, so that no older value shows. */
-static int salvage_payload(struct replay *r, struct lsm_slice payload, struct batch *ret, bool *ret_changed)
+/* Can what a pointer refers to be read, even if something else is damaged about it? */
+static bool is_readable(struct replay *r, struct lsm_slice pointer, struct blob_ptr *ret)
 {
+	uint8_t *data;
+	bool good;
+
+	*ret = (struct blob_ptr){ 0 };
+	if (blob_ptr_decode(pointer, r->db->dir, ret))
+		return false;
+	if (!verify(r, ret))
+		return true;
+	data = malloc(ret->part_size ? ret->part_size : 1);
+	good = data && !segment_read(r->db->segments, ret, 0, data, ret->part_size);
+	free(data);
+	return good;
+}
+
+/* For a repair: what refers to a large value that can't be read becomes a delete, so that no older value shows. */
+static int salvage_payload(struct replay *r, uint64_t sequence, struct lsm_slice payload, struct batch *ret,
+			   bool *ret_changed)
+{
+	struct salvage *salvage = r->db->salvage;
 	struct batch_reader ops;
 	struct batch_op op;
 	struct blob_ptr ptr;
 
 	if (!batch_reader_init(&ops, payload))
 		return LSM_OK;
-	while (batch_next(&ops, &op) > 0) {
-		int rc = op.type == ENTRY_BLOB ? blob_ptr_decode(op.value, r->db->dir, &ptr) : LSM_OK;
+	for (; batch_next(&ops, &op) > 0; sequence++) {
+		if (op.type == ENTRY_BLOB && !is_readable(r, op.value, &ptr)) {
+			int rc = salvage->lost(salvage->ctx, op.key, sequence, &ptr);
 
-		if (!rc && op.type == ENTRY_BLOB)
-			rc = verify(r, &ptr);
-		if (rc && rc != LSM_CORRUPT && rc != LSM_IO)
-			return rc;
-		if (rc) {
+			if (rc)
+				return rc;
 			op.type = ENTRY_DELETE;
 			op.value = slice_of(NULL, 0);
-			r->db->salvage->deleted++;
+			salvage->deleted++;
 			*ret_changed = true;
 		}
 		if (!batch_add(ret, &op))
@@ -170,7 +187,7 @@ static int replay_salvaged(struct replay *r, const struct wal_record *record)
 	struct batch batch = { 0 };
 	struct buf whole = { 0 };
 	bool changed = false;
-	int rc = salvage_payload(r, record->payload, &batch, &changed);
+	int rc = salvage_payload(r, record->sequence, record->payload, &batch, &changed);
 
 	if (!rc && changed) {
 		buf_put_varint(&whole, batch.count);

@@ -234,11 +234,18 @@ static int remove_old(struct repair *r)
 	return rc;
 }
 
+static int on_lost(void *ctx, struct lsm_slice user_key, uint64_t sequence, const struct blob_ptr *ptr)
+{
+	return repair_keep_value(ctx, user_key, sequence, ptr);
+}
+
 /* The log goes into tables, and a usual open finds nothing to mend in it. */
 static int replay_log(struct repair *r, struct env_lock *lock)
 {
 	const struct lsm_options o = { .env = r->options->env };
-	struct salvage salvage = { .lock = lock, .sequence = r->check.has_manifest ? 0 : r->sequence };
+	struct salvage salvage = {
+		.lock = lock, .sequence = r->check.has_manifest ? 0 : r->sequence, .lost = on_lost, .ctx = r
+	};
 	struct lsm_db *db = NULL;
 	int rc = engine_open(r->dir, &o, &salvage, &db), rc2;
 
@@ -292,7 +299,10 @@ static int do_steps(struct repair *r, struct env_lock *lock)
 				 "all tables of %s are merged, and a new manifest names them; named snapshots are gone",
 				 r->dir);
 	if (!rc && r->log_damaged)
-		rc = repair_step(r, "the log of %s is applied as far as it can be read; its files are kept", r->dir);
+		rc = repair_step(
+			r,
+			"the log of %s is applied as far as it, and what it refers to, can be read; its files are kept",
+			r->dir);
 	if (!rc && r->check.damaged && !r->steps)
 		rc = repair_step(r, "%s gets a new manifest", r->dir);
 	if (rc || !r->steps || r->options->plan_only)

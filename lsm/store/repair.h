@@ -40,6 +40,8 @@ int repair_lost_path(struct repair *r, const char *name, char **ret);
 int repair_look(struct repair *r);
 /* repair_table.c: writes what can be read of a table to a new one, `t->meta` (NULL: nothing). */
 int repair_salvage(struct repair *r, struct repair_table *t);
+/* What can be read of a large value goes to a file in the lost directory, each byte to its place. */
+int repair_keep_value(struct repair *r, struct lsm_slice user_key, uint64_t sequence, const struct blob_ptr *ptr);
 /* repair_merge.c: without a manifest nobody knows which table's versions are newer: all become one sorted run in the last
  * level, in `version`. */
 int repair_merge(struct repair *r, struct version **ret);

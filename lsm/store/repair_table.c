@@ -67,21 +67,12 @@ static void value_name(char name[160], struct lsm_slice key, uint64_t sequence)
 	snprintf(name + at, 160 - (size_t)at, "-%llu", (unsigned long long)sequence);
 }
 
-/* What can be read of a value goes to a file, each byte to its place. */
-static int keep_value(struct salvaging *s, struct lsm_slice ikey, const struct blob_ptr *ptr, struct env_file *from)
+/* `from` is the segment. */
+static int copy_readable(const struct blob_ptr *ptr, struct env_file *from, struct env_file *to)
 {
-	struct env_file *to = NULL;
 	uint8_t *chunk = malloc(BLOB_CHUNK_BYTES);
-	char name[160], *path = NULL;
-	int rc = chunk ? LSM_OK : status_no_memory(BLOB_CHUNK_BYTES);
+	int rc = chunk ? to->ops->truncate(to, ptr->part_size) : status_no_memory(BLOB_CHUNK_BYTES);
 
-	value_name(name, ikey_user(ikey), trailer_seq(ikey_trailer(ikey)));
-	if (!rc)
-		rc = repair_lost_path(s->r, name, &path);
-	if (!rc)
-		rc = env_open(s->r->env, path, ENV_OPEN_CREATE, &to);
-	if (!rc)
-		rc = to->ops->truncate(to, ptr->part_size);
 	for (uint64_t at = 0; !rc && at < ptr->part_size; at += BLOB_CHUNK_BYTES) {
 		uint64_t left = ptr->part_size - at;
 		size_t size = left < BLOB_CHUNK_BYTES ? (size_t)left : BLOB_CHUNK_BYTES;
@@ -89,11 +80,27 @@ static int keep_value(struct salvaging *s, struct lsm_slice ikey, const struct b
 		if (!blob_read(from, ptr, at, chunk, size))
 			rc = file_write(to, at, chunk, size);
 	}
-	if (!rc)
-		rc = file_sync(to);
-	file_close(to);
-	free(path);
 	free(chunk);
+	return rc ? rc : file_sync(to);
+}
+
+int repair_keep_value(struct repair *r, struct lsm_slice user_key, uint64_t sequence, const struct blob_ptr *ptr)
+{
+	struct env_file *from = NULL, *to = NULL;
+	char name[160], *path = NULL;
+	int rc;
+
+	if (open_segment(r, ptr->segment, &from)) /* nothing of it can be read */
+		return LSM_OK;
+	value_name(name, user_key, sequence);
+	rc = repair_lost_path(r, name, &path);
+	if (!rc)
+		rc = env_open(r->env, path, ENV_OPEN_CREATE, &to);
+	if (!rc)
+		rc = copy_readable(ptr, from, to);
+	file_close(to);
+	file_close(from);
+	free(path);
 	return rc;
 }
 
@@ -137,7 +144,7 @@ static int mend_value(struct salvaging *s, struct lsm_slice ikey, struct lsm_sli
 	else if (!blob_read(f, &ptr, 0, data, ptr.part_size))
 		rc = move_value(s, slice_of(data, ptr.part_size), pointer, &size);
 	else
-		rc = keep_value(s, ikey, &ptr, f);
+		rc = repair_keep_value(s->r, ikey_user(ikey), trailer_seq(ikey_trailer(ikey)), &ptr);
 	if (!rc && size)
 		*value = slice_of(pointer, size);
 	free(data);

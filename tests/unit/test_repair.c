@@ -318,7 +318,7 @@ static void test_log(void **state)
 
 	snprintf(name, sizeof(name), "%s", base_name(log_of(t, &at)));
 	file_flip(path_in(t, name), at + 20 * 528); /* about the twentieth of fifty */
-	repair(t, "applied as far as it can be read");
+	repair(t, "applied as far as it");
 	assert_true(in_lost(t, name));
 	db_open(t);
 	assert_ok(lsm_get(t->db, NULL, S("inlog"), &v));
@@ -345,7 +345,7 @@ static void test_log_file(void **state)
 
 	snprintf(name, sizeof(name), "%s", base_name(log_of(t, &at)));
 	assert_int_equal(truncate(path_in(t, name), 20000), 0);
-	repair(t, "applied as far as it can be read");
+	repair(t, "applied as far as it");
 	assert_true(in_lost(t, name));
 	assert_true(count_gone(t, NULL) <= 2);
 }
@@ -359,7 +359,7 @@ static void test_log_headers(void **state)
 	snprintf(name, sizeof(name), "%s", base_name(log_of(t, &at)));
 	file_flip(path_in(t, name), 10);
 	file_flip(path_in(t, name), 2048 + 10);
-	repair(t, "applied as far as it can be read");
+	repair(t, "applied as far as it");
 	assert_true(in_lost(t, name));
 	assert_int_equal(count_gone(t, NULL), 2);
 }
@@ -378,8 +378,62 @@ static void test_log_value(void **state)
 			snprintf(path, sizeof(path), "%s", path_in(t, name));
 	}
 	assert_int_equal(unlink(path), 0);
-	repair(t, "applied as far as it can be read");
+	repair(t, "applied as far as it");
 	assert_true(count_gone(t, NULL) <= 2);
+}
+
+/* Where the value of "inlog2" begins. */
+static const char *find_value(struct db_test *t, size_t *ret_at)
+{
+	uint8_t *data, *want = bytes_new(8, DIRECT), *at = NULL;
+	const char *path = NULL;
+	char name[32];
+	size_t size;
+
+	for (int i = 0; i < 99 && !at; i++) {
+		snprintf(name, sizeof(name), "%06d.blob", i);
+		path = path_in(t, name);
+		if (!path_exists(path))
+			continue;
+		data = tmp_file_load(path, &size);
+		at = memmem(data, size, want, 16384);
+		*ret_at = at ? (size_t)(at - data) : 0;
+		free(data);
+	}
+	free(want);
+	assert_true(at && *ret_at >= 80);
+	return path;
+}
+
+/* Of its bytes those that can be read are kept; and if only its record's header is damaged, all stay. */
+static void test_log_value_in_part(void **state)
+{
+	struct db_test *t = *state;
+	size_t at = 0;
+	const char *path = find_value(t, &at);
+
+	file_flip(path, at - 13);
+	repair(t, "applied as far as it");
+	assert_int_equal(count_gone(t, NULL), 0);
+	db_teardown(state);
+	setup(state);
+	t = *state;
+	path = find_value(t, &at);
+	file_flip(path, at + 16384 + 4 + 5);
+	repair(t, "applied as far as it");
+	assert_int_equal(count_gone(t, NULL), 1);
+	{
+		char hex[64] = "value-", *end = hex + 6;
+		unsigned kept = 0;
+
+		for (const char *k = "inlog2"; *k; k++)
+			end += sprintf(end, "%02x", (unsigned)*k);
+		for (unsigned i = 1; i < 1000; i++) {
+			sprintf(end, "-%u", i);
+			kept += in_lost(t, hex);
+		}
+		assert_int_equal(kept, 1);
+	}
 }
 
 static void test_options(void **state)
@@ -476,11 +530,12 @@ int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, db_teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_nothing),      T(test_current),     T(test_manifest),      T(test_manifest_of_many_versions),
-		T(test_block),        T(test_table_parts), T(test_table_missing), T(test_value),
-		T(test_value_header), T(test_blob_header), T(test_blob_missing),  T(test_log),
-		T(test_log_file),     T(test_log_headers), T(test_log_value),     T(test_options),
-		T(test_spare_copies), T(test_all),         T(test_newer),         T(test_any),
+		T(test_nothing),      T(test_current),      T(test_manifest),      T(test_manifest_of_many_versions),
+		T(test_block),        T(test_table_parts),  T(test_table_missing), T(test_value),
+		T(test_value_header), T(test_blob_header),  T(test_blob_missing),  T(test_log),
+		T(test_log_file),     T(test_log_headers),  T(test_log_value),     T(test_log_value_in_part),
+		T(test_options),      T(test_spare_copies), T(test_all),           T(test_newer),
+		T(test_any),
 	};
 
 	return cmocka_run_group_tests_name("repair", tests, NULL, NULL);
