@@ -66,7 +66,7 @@ int check_progress(struct check *c, uint64_t bytes)
 
 struct listing {
 	struct check *c;
-	bool current, file; /* CURRENT; any other file of a store */
+	bool current, file, data; /* CURRENT; any other file of a store; one that is no manifest */
 	int (*fn)(struct check *c, const char *path, enum store_file kind, uint64_t number, bool is_store_file);
 };
 
@@ -81,6 +81,7 @@ static int on_name(void *ctx, const char *name)
 
 	l->current |= !strcmp(name, "CURRENT");
 	l->file |= is_store_file;
+	l->data |= is_store_file && kind != STORE_MANIFEST;
 	if (!l->fn)
 		return LSM_OK;
 	path = env_path(l->c->dir, name);
@@ -99,6 +100,28 @@ int check_each_file(struct check *c, int (*fn)(struct check *c, const char *path
 	return c->env->ops->list(c->env, c->dir, on_name, &l);
 }
 
+static int on_any_record(void *ctx, const struct wal_record *record)
+{
+	(void)record;
+	*(bool *)ctx = true;
+	return LSM_OK;
+}
+
+/* Nothing is in the log, as far as it can be read? */
+static bool log_is_empty(const struct check *c)
+{
+	const struct wal_options o = { .read_only = true };
+	struct wal *wal = NULL;
+	bool any = false;
+	uint64_t end;
+	int rc = wal_open(c->env, c->dir, &o, &wal);
+
+	if (!rc)
+		rc = wal_replay(wal, 1, on_any_record, &any, &end);
+	wal_close(wal, false);
+	return !rc && !any;
+}
+
 int check_is_store(struct check *c)
 {
 	struct listing l = { .c = c };
@@ -106,6 +129,10 @@ int check_is_store(struct check *c)
 
 	if (!rc && !l.current && !l.file)
 		rc = status_set(LSM_NOT_STORE, 0, c->dir, 0, "%s is not a store: it has none of a store's files",
+				c->dir);
+	/* CURRENT comes last. An open makes the store anew. */
+	if (!rc && !l.current && !l.data && log_is_empty(c))
+		rc = status_set(LSM_NOT_STORE, 0, c->dir, 0, "%s is not a store yet: a crash has cut its making short",
 				c->dir);
 	return rc;
 }

@@ -16,7 +16,8 @@ enum { CHECK_BUCKETS = 256 };
 struct check_segment {
 	struct check_segment *next; /* of its bucket */
 	uint64_t number;
-	bool missing;
+	bool wrong;                 /* it can't be opened, or its header is wrong */
+	bool told;                  /* and that was told */
 	struct check_value *values; /* ascending offsets */
 	size_t n, capacity;
 };
@@ -26,11 +27,11 @@ struct check {
 	const char *dir;
 	const struct lsm_check_options *options;
 	uint64_t done_bytes, total_bytes, told_bytes;
-	uint64_t damaged;       /* finds */
-	bool unsupported;       /* one of them */
-	struct lsm_error first; /* of them */
+	uint64_t damaged;                              /* finds */
+	bool unsupported;                              /* one of them */
+	struct lsm_error first;                        /* of them */
 	struct check_segment *segments[CHECK_BUCKETS]; /* by number */
-	bool skip_headers; /* of blob segments: a repair mends them beforehand */
+	bool skip_headers;                             /* of blob segments: a repair mends them beforehand */
 	bool has_manifest;
 	struct manifest_state state; /* if it has */
 };
@@ -51,8 +52,8 @@ int check_inform(struct check *c, const char *file, uint64_t offset, const char 
 /* check.c: reads CURRENT and the manifest into `state`. */
 int check_manifest(struct check *c, struct tree *tree);
 /* Calls fn for each name in the directory. */
-int check_each_file(struct check *c, int (*fn)(struct check *c, const char *path, enum store_file kind,
-					       uint64_t number, bool is_store_file));
+int check_each_file(struct check *c, int (*fn)(struct check *c, const char *path, enum store_file kind, uint64_t number,
+					       bool is_store_file));
 /* LSM_NOT_STORE when the directory has none of a store's files. */
 int check_is_store(struct check *c);
 
@@ -61,9 +62,10 @@ int check_table(struct check *c, uint64_t number, const struct table_meta *meta)
 /* check_log.c: the segment files, and the log as recovery would see it. */
 int check_log(struct check *c);
 /* check_blob.c: the pointer `value` of `user_key`, which stands at `offset` of `file`, leads to a whole value. */
-int check_pointer(struct check *c, struct lsm_slice user_key, struct lsm_slice value, const char *file, uint64_t offset);
-/* Is it there, whole? Reads the segment when it is asked for the first time. 0, LSM_CORRUPT or LSM_IO with the error set, or
- * what ends the check. */
+int check_pointer(struct check *c, struct lsm_slice user_key, struct lsm_slice value, const char *file,
+		  uint64_t offset);
+/* Is it there, whole? Reads the segment when it is asked for the first time, and tells nothing of it. 0, LSM_CORRUPT or
+ * LSM_IO with the error set, or what ends the check. */
 int check_value_find(struct check *c, const struct blob_ptr *ptr);
 /* Tells of damaged values that nothing refers to, and frees all. */
 int check_segments_done(struct check *c);

@@ -37,25 +37,44 @@ static int on_blob(void *ctx, const struct blob_found *found)
 	return rc ? rc : check_progress(k->c, bytes);
 }
 
-/* A header that is wrong is told; the values are looked at nevertheless. */
+/* What is wrong with the file as a whole. */
+static int look_at(struct check *c, uint64_t number, struct env_file **ret_file)
+{
+	char path[STORE_PATH_MAX];
+	int rc;
+
+	store_file_path(path, c->dir, STORE_BLOB, number);
+	rc = env_open(c->env, path, ENV_OPEN_READ, ret_file);
+	return rc || c->skip_headers ? rc : blob_file_check(*ret_file, number);
+}
+
+/* If the header is wrong, the values are looked at nevertheless. */
 static int scan_segment(struct check *c, struct check_segment *s)
 {
 	struct segment_scan k = { c, s };
-	char path[STORE_PATH_MAX];
+	struct env_file *f = NULL;
+	int rc = look_at(c, s->number, &f);
+
+	s->wrong = rc != LSM_OK;
+	if (!f)
+		return LSM_OK;
+	rc = blob_scan(f, s->number, on_blob, &k);
+	file_close(f);
+	return rc == LSM_IO ? check_settle_file(c, rc) : rc;
+}
+
+/* Something durable leads to the segment: now it matters what is wrong with it. */
+static int tell_segment(struct check *c, struct check_segment *s)
+{
 	struct env_file *f = NULL;
 	int rc;
 
-	store_file_path(path, c->dir, STORE_BLOB, s->number);
-	rc = env_open(c->env, path, ENV_OPEN_READ, &f);
-	if (rc) {
-		s->missing = true;
-		return check_settle_file(c, rc);
-	}
-	rc = c->skip_headers ? LSM_OK : check_settle_file(c, blob_file_check(f, s->number));
-	if (!rc)
-		rc = blob_scan(f, s->number, on_blob, &k);
+	if (!s->wrong || s->told)
+		return LSM_OK;
+	s->told = true;
+	rc = look_at(c, s->number, &f);
 	file_close(f);
-	return rc == LSM_IO ? check_settle_file(c, rc) : rc;
+	return check_settle_file(c, rc);
 }
 
 static struct check_segment *find(const struct check *c, uint64_t number)
@@ -120,15 +139,10 @@ static int tell_value(const struct check *c, const struct blob_ptr *ptr)
 	return rc;
 }
 
-int check_value_find(struct check *c, const struct blob_ptr *ptr)
+static int value_find(struct check *c, struct check_segment *s, const struct blob_ptr *ptr)
 {
-	struct check_segment *s = NULL;
-	struct check_value *v;
-	int rc = segment_of(c, ptr->segment, &s);
+	struct check_value *v = value_at(s, ptr->offset);
 
-	if (rc)
-		return rc;
-	v = value_at(s, ptr->offset);
 	if (v)
 		v->wanted = true;
 	if (v && v->size == ptr->value_size && !v->damaged)
@@ -136,18 +150,35 @@ int check_value_find(struct check *c, const struct blob_ptr *ptr)
 	return tell_value(c, ptr);
 }
 
+int check_value_find(struct check *c, const struct blob_ptr *ptr)
+{
+	struct check_segment *s = NULL;
+	struct env_file *f = NULL;
+	int rc = segment_of(c, ptr->segment, &s);
+
+	if (!rc && s->wrong) { /* an open would refuse it, whatever it holds */
+		rc = look_at(c, ptr->segment, &f);
+		file_close(f);
+	}
+	return rc ? rc : value_find(c, s, ptr);
+}
+
 int check_pointer(struct check *c, struct lsm_slice user_key, struct lsm_slice value, const char *file, uint64_t offset)
 {
+	struct check_segment *s = NULL;
 	struct blob_ptr ptr;
 	int rc = blob_ptr_decode(value, file, &ptr);
 
-	if (rc)
+	if (rc) {
 		rc = status_corrupt(file, offset,
 				    "what should be a pointer to a large value at byte %llu of %s is none",
 				    (unsigned long long)offset, file);
-	else
-		rc = check_value_find(c, &ptr);
-	return check_settle(c, rc, user_key, slice_of(NULL, 0));
+		return check_settle(c, rc, user_key, slice_of(NULL, 0));
+	}
+	rc = segment_of(c, ptr.segment, &s);
+	if (!rc)
+		rc = tell_segment(c, s);
+	return rc ? rc : check_settle(c, value_find(c, s, &ptr), user_key, slice_of(NULL, 0));
 }
 
 static int tell_unwanted(struct check *c, const struct check_segment *s)
