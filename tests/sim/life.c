@@ -56,6 +56,22 @@ void life_faults_begin(const struct life *l)
 	sim_faults.to += sim_ops;
 }
 
+static int find_tell(void *ctx, const struct lsm_find *find)
+{
+	(void)ctx;
+	sim_tell("check: %s: %s", find->file, find->what);
+	return 0;
+}
+
+void life_check(const char *path)
+{
+	const struct lsm_check_options options = { .find = find_tell, .env = sim_env() };
+	int rc = lsm_check(path, &options);
+
+	if (rc && rc != LSM_NOT_STORE)
+		sim_fail("the check finds something: %s", lsm_last_error()->message);
+}
+
 static void faults_choose(struct life *l, bool last)
 {
 	l->faults = sim_faults = (struct sim_faults){ 0 };
@@ -92,6 +108,7 @@ void life_choose(struct life *l, unsigned clients, bool last)
 	l->cut_after_ops = 1 + (unsigned)rng_below(&sim.rng, l->ops * clients);
 	l->cut_steps = power_between(0, 12);
 	l->settled = false;
+	l->check = sim_chance(30);
 	sim_segment_bytes = sim_chance(5) ? 0 : power_between(13, 16);
 	habits_choose();
 	faults_choose(l, last);

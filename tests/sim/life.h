@@ -17,6 +17,7 @@ struct life {
 	/* Of the lives since the store was looked at last: */
 	bool all;     /* what was acknowledged must be there */
 	bool durable; /* what is there is on the disk */
+	bool check;   /* before it is opened */
 	bool settled; /* it has been looked at in this life */
 	unsigned ops; /* of each client */
 };
@@ -29,6 +30,9 @@ void life_live(struct life *l, void (*fn)(void *ctx));
 void life_cut_arm(const struct life *l, enum phase phase);
 /* Faults may be met from now on. */
 void life_faults_begin(const struct life *l);
+
+/* lsm_check() has nothing to say of the store in `path`, which nobody has open, if there is one. */
+void life_check(const char *path);
 
 /* Spread evenly over powers of two. */
 uint64_t power_between(unsigned low, unsigned high);

@@ -167,6 +167,7 @@ extern const char *const sim_bugs[]; /* names; NULL at the end */
 /* For the env: is this sync one that the bug leaves out, or does later? */
 bool sim_bug_skips_sync(const char *path, struct inode *i);
 bool sim_bug_skips_sync_dir(void);
+bool sim_bug_keeps_cache(void);
 void sim_bugs_life_ended(void);
 
 /* ---- the drivers: one schedule, from sim.seed ---- */

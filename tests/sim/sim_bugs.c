@@ -15,6 +15,7 @@ const char *const sim_bugs[] = {
 	"checksum-without-segment", /* a log record's checksum doesn't say in which segment it is: old ones pass for new */
 	"segment-reused-early",     /* a log segment is recycled while the records of a memtable are in it */
 	"manifest-before-tables", /* the manifest names tables that are not on the disk yet */
+	"failed-sync-forgotten",  /* the next process takes what a failed sync left in the kernel's cache for durable */
 	NULL,
 };
 
@@ -88,6 +89,11 @@ bool sim_bug_skips_sync_dir(void)
 {
 	late_do();
 	return bug("directory-not-synced");
+}
+
+bool sim_bug_keeps_cache(void)
+{
+	return bug("failed-sync-forgotten");
 }
 
 /* ---- the log ---- */

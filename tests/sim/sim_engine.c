@@ -121,6 +121,8 @@ static void life_main(void *ctx)
 	struct life *l = ctx;
 	struct lsm_db *db = NULL;
 
+	if (l->check)
+		life_check(store);
 	life_cut_arm(l, PHASE_OPEN);
 	if (l->faults_at_open)
 		life_faults_begin(l);

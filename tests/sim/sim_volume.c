@@ -10,7 +10,7 @@
 #include <sys/random.h>
 #include <time.h>
 
-#include "fs/volume/rows.h"
+#include "fs/volume/check.h"
 #include "tests/sim/life.h"
 #include "tests/sim/volume_tree.h"
 
@@ -27,6 +27,7 @@ static unsigned history_n, durable_n; /* history[durable_n - 1] is durable */
 
 static struct tree tree;
 static struct volume *v;
+static struct rows *rows; /* of `v` */
 static const struct vol_cred cred = { .uid = 1000, .gid = 100 };
 
 /* ---- what the volume calls is the simulated world's ---- */
@@ -94,12 +95,31 @@ static unsigned last_done(void)
 	return i;
 }
 
+static int find_tell(void *ctx, const struct volume_find *find)
+{
+	(void)ctx;
+	fprintf(stderr, "  %s: %s\n", find->path, find->what);
+	return 0;
+}
+
+static void rows_check(void)
+{
+	const struct volume_check_options options = { .find = find_tell };
+	struct volume_checked checked = { 0 };
+	int r = volume_check(rows, &options, &checked);
+
+	if (r < 0 || checked.finds)
+		sim_fail("the volume's rows make no volume: %s, %llu finds", strerror(-r),
+			 (unsigned long long)checked.finds);
+}
+
 /* What is there is the beginning of the next life. */
 static void settle(struct life *l)
 {
 	unsigned from = l->all ? last_done() : durable_n - 1, at;
 	uint64_t hash;
 
+	rows_check();
 	tree_read(&tree, v);
 	hash = tree_hash(&tree);
 	sim_trace(hash);
@@ -378,7 +398,6 @@ static int volume_begin(void)
 {
 	static const struct rows_lsm_options rows_options = { .create = true };
 	static const struct volume_options options = { .create = true };
-	struct rows *rows;
 	char message[1024];
 	int r = rows_lsm_open(".", &rows_options, &rows, message, sizeof(message));
 
@@ -405,6 +424,8 @@ static void life_main(void *ctx)
 	struct life *l = ctx;
 	unsigned n;
 
+	if (l->check)
+		life_check(".");
 	life_cut_arm(l, PHASE_OPEN);
 	if (l->faults_at_open)
 		life_faults_begin(l);
