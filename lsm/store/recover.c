@@ -386,8 +386,10 @@ int recover(struct lsm_db *db)
 	struct manifest_state state = { 0 };
 	struct replay r = { .db = db };
 	uint64_t start = env_now_us(db->env);
-	int rc = db->is_new ? manifest_state_new(&state) : manifest_read(&db->tree, &state);
+	int rc = db->is_new || db->read_only ? LSM_OK : manifest_settle(&db->tree);
 
+	if (!rc)
+		rc = db->is_new ? manifest_state_new(&state) : manifest_read(&db->tree, &state);
 	if (rc)
 		return rc;
 	r.last_sequence = state.last_sequence;

@@ -188,6 +188,25 @@ int manifest_load(struct tree *tree, struct manifest_state *ret)
 	return rc;
 }
 
+int manifest_settle(struct tree *tree)
+{
+	char path[STORE_PATH_MAX];
+	struct env_file *f = NULL;
+	uint64_t number = 0;
+	int rc;
+
+	if (manifest_current(tree->env, tree->dir, &number))
+		return LSM_OK;
+	store_file_path(path, tree->dir, STORE_MANIFEST, number);
+	rc = env_open(tree->env, path, ENV_OPEN_WRITE, &f);
+	if (rc)
+		return lsm_last_error()->sys_errno == ENOENT ? LSM_OK : rc;
+	f->ops->drop_cache(f);
+	rc = file_sync(f);
+	file_close(f);
+	return rc ? rc : env_sync_dir(tree->env, tree->dir);
+}
+
 int manifest_read(struct tree *tree, struct manifest_state *ret)
 {
 	struct manifest_state s;

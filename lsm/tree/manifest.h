@@ -22,7 +22,11 @@ struct manifest_state {
 
 /* Reads the manifest that CURRENT names. LSM_NOT_STORE when there is no CURRENT; LSM_CORRUPT, LSM_UNSUPPORTED, LSM_IO. */
 int manifest_read(struct tree *tree, struct manifest_state *ret);
-/* The same for tools: no other file is looked at, and the tables are not attached; of `tree` only the place counts. */
+/* What manifest_read() is going to read is on the disk from now on: log segments that it says nobody needs may go. A process that
+ * was killed need not have synced its last edit, nor did a sync that failed write what the kernel's cache still shows. What is
+ * missing or damaged is for manifest_read() to tell. LSM_IO, LSM_NO_SPACE, LSM_NO_MEMORY. */
+int manifest_settle(struct tree *tree);
+/* As manifest_read(), for tools: no other file is looked at, and the tables are not attached; of `tree` only the place counts. */
 int manifest_load(struct tree *tree, struct manifest_state *ret);
 /* Which one that is. Errors: likewise. */
 int manifest_current(struct env *env, const char *dir, uint64_t *ret_number);
