@@ -206,19 +206,31 @@ struct copies {
 	uint64_t end;        /* behind the last copy that checked */
 	uint64_t next_index; /* of the next record */
 	unsigned seen;       /* copies of the record before it */
+	uint64_t gap;        /* where the last copy should have begun, */
+	uint64_t gap_bytes;  /* and how far behind it does */
 };
 
 /* Each record stands there twice; one copy is enough to read it, but no more. */
+static int settle_gap(struct copies *m)
+{
+	uint64_t bytes = m->gap_bytes;
+
+	m->gap_bytes = 0;
+	return !bytes ? LSM_OK
+		      : check_settle_file(
+				m->c, status_corrupt(m->path, m->gap, "%llu bytes at byte %llu of %s are damaged",
+						     (unsigned long long)bytes, (unsigned long long)m->gap, m->path));
+}
+
+/* Bytes that are none in front of a copy are damage if another copy follows. Else it is the last record's only one, and a
+ * power cut has torn the other before it was synced. */
 static int on_copy(void *ctx, const struct log_copy *copy)
 {
 	struct copies *m = ctx;
-	int rc = LSM_OK;
+	int rc = settle_gap(m);
 
-	if (copy->offset > m->end)
-		rc = check_settle_file(m->c,
-				       status_corrupt(m->path, m->end, "%llu bytes at byte %llu of %s are damaged",
-						      (unsigned long long)(copy->offset - m->end),
-						      (unsigned long long)m->end, m->path));
+	m->gap = m->end;
+	m->gap_bytes = copy->offset > m->end ? copy->offset - m->end : 0;
 	m->seen = copy->index + 1 == m->next_index ? m->seen + 1 : 1;
 	m->next_index = copy->index + 1;
 	m->end = copy->end;
@@ -235,13 +247,15 @@ static int check_copies(struct check *c, uint64_t number)
 	store_file_path(path, c->dir, STORE_MANIFEST, number);
 	rc = log_scan(c->env, path, number, on_copy, &m, &size);
 	if (rc == LSM_IO)
-		return LSM_OK; /* manifest_load() meets it again */
+		return LSM_OK;                        /* manifest_load() meets it again */
+	if (!rc && (m.seen > 1 || m.next_index == 1)) /* the first record was synced before CURRENT named the file */
+		rc = settle_gap(&m);
 	if (!rc && m.next_index && (m.seen < 2 || size > m.end))
-		rc = check_inform(
-			c, path, m.end,
-			"the last record of %s is followed by %llu bytes that are none: an append that a crash "
-			"cut short, or a damaged second copy",
-			path, (unsigned long long)(size > m.end ? size - m.end : 0));
+		rc = check_inform(c, path, m.end,
+				  "the last record of %s is there once, or followed by %llu bytes that are none: an "
+				  "append that a "
+				  "crash cut short, or a damaged copy",
+				  path, (unsigned long long)(size > m.end ? size - m.end : 0));
 	return rc ? rc : check_progress(c, size);
 }
 
