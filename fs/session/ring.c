@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 #include "fs/session/ring.h"
 #include "fs/session/internal.h"
-#include "fs/session/loop.h"
 #include "fs/session/protocol.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <liburing.h>
 #include <sched.h>
 #include <semaphore.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -41,7 +42,7 @@ struct place {
 
 struct ring {
 	struct session *session;
-	unsigned queues, online;
+	unsigned queues;
 	unsigned n; /* places, all of which have a thread */
 
 	pthread_mutex_t lock;
@@ -124,7 +125,11 @@ static int exchange(struct place *p)
 	struct io_uring_cqe *cqe;
 	int r;
 
-	(void)io_uring_submit_and_wait(&p->uring, 1);
+	do {
+		r = io_uring_submit_and_wait(&p->uring, 1);
+	} while ((r == -EINTR || r == -EAGAIN) && !atomic_load(&p->ring->stopping));
+	if (r < 0)
+		return r;
 	while ((r = io_uring_wait_cqe(&p->uring, &cqe)) == -EINTR && !atomic_load(&p->ring->stopping))
 		continue;
 	if (r < 0)
@@ -218,10 +223,30 @@ static void *place_main(void *arg)
 	return NULL;
 }
 
+/* The kernel wants a place in the queue of each processor that there may ever be; requests come from those that run. The
+ * first one has no such file where it can't be stopped. */
+static bool is_online(unsigned processor)
+{
+	char path[64], state = '1';
+	int fd;
+
+	snprintf(path, sizeof(path), "/sys/devices/system/cpu/cpu%u", processor);
+	if (access(path, F_OK) < 0)
+		return false;
+	snprintf(path, sizeof(path), "/sys/devices/system/cpu/cpu%u/online", processor);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return true;
+	if (read(fd, &state, 1) != 1)
+		state = '1';
+	close(fd);
+	return state != '0';
+}
+
 static int start_places(struct ring *ring)
 {
 	for (unsigned queue = 0; queue < ring->queues; queue++) {
-		unsigned places = queue < ring->online ? PLACES : 1;
+		unsigned places = is_online(queue) ? PLACES : 1;
 
 		for (unsigned i = 0; i < places; i++) {
 			struct place *p = &ring->places[ring->n];
@@ -233,6 +258,7 @@ static int start_places(struct ring *ring)
 			if (r == 0)
 				r = -pthread_create(&p->thread, NULL, place_main, p);
 			if (r < 0) {
+				sem_destroy(&p->answered);
 				place_unmap(p);
 				return r;
 			}
@@ -259,18 +285,17 @@ static int await_ready(struct ring *ring)
 
 int ring_new(struct session *session, struct ring **ret)
 {
-	long queues = sysconf(_SC_NPROCESSORS_CONF), online = sysconf(_SC_NPROCESSORS_ONLN);
+	long queues = sysconf(_SC_NPROCESSORS_CONF);
 	struct ring *ring;
 	int r;
 
-	if (queues <= 0 || online <= 0 || queues > PROCESSORS_MAX)
+	if (queues <= 0 || queues > PROCESSORS_MAX)
 		return -E2BIG;
 	ring = calloc(1, sizeof(*ring) + (size_t)queues * PLACES * sizeof(ring->places[0]));
 	if (!ring)
 		return -ENOMEM;
 	ring->session = session;
 	ring->queues = (unsigned)queues;
-	ring->online = (unsigned)online;
 	pthread_mutex_init(&ring->lock, NULL);
 	pthread_cond_init(&ring->change, NULL);
 	r = start_places(ring);
