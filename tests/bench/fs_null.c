@@ -210,6 +210,8 @@ static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, s
 	struct null_node *node = node_of(ino);
 
 	(void)fi;
+	/* The answer may be all that the kernel waited for before it forgets the node, which is locked yet. */
+	null_hold(node);
 	pthread_rwlock_rdlock(&node->lock);
 	if (offset >= node->attr.st_size)
 		fuse_reply_buf(req, NULL, 0);
@@ -218,6 +220,7 @@ static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, s
 	else
 		fuse_reply_buf(req, node->data + offset, (size_t)(node->attr.st_size - offset));
 	pthread_rwlock_unlock(&node->lock);
+	null_forget(node, 1);
 }
 
 static void op_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off_t offset,

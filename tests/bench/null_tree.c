@@ -123,6 +123,13 @@ void null_getattr(struct null_node *node, struct stat *ret)
 	pthread_rwlock_unlock(&node->lock);
 }
 
+void null_hold(struct null_node *node)
+{
+	pthread_mutex_lock(&tree_lock);
+	node->lookups++;
+	pthread_mutex_unlock(&tree_lock);
+}
+
 void null_forget(struct null_node *node, uint64_t n)
 {
 	pthread_mutex_lock(&tree_lock);

@@ -50,6 +50,8 @@ int null_remove(struct null_node *dir, const char *text, bool is_dir);
 /* `replace`: what is there goes. */
 int null_rename(struct null_node *from, const char *text, struct null_node *to, const char *new_text, bool replace);
 void null_forget(struct null_node *node, uint64_t n);
+/* A look-up more, of a node that somebody knows. */
+void null_hold(struct null_node *node);
 
 void null_getattr(struct null_node *node, struct stat *ret);
 /* Makes room, and zeros behind the present end. */
