@@ -32,19 +32,6 @@ fill()
 	ln -s nowhere "$mnt/link"
 }
 
-# xor FILE BYTE: turns all bits of one byte
-xor()
-{
-	python3 - "$1" "$2" <<-'end'
-		import sys
-		with open(sys.argv[1], "r+b") as f:
-		    f.seek(int(sys.argv[2]))
-		    byte = f.read(1)[0]
-		    f.seek(int(sys.argv[2]))
-		    f.write(bytes([byte ^ 255]))
-	end
-}
-
 files_of()
 {
 	(cd "$store" && stat -c '%n %s %Y %i' -- * | grep -v '^LOCK ')

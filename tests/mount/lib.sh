@@ -255,6 +255,19 @@ points_done()
 	[ "$bad_points" = 0 ]
 }
 
+# xor FILE BYTE: turns all bits of one byte
+xor()
+{
+	python3 - "$1" "$2" <<-'end'
+		import sys
+		with open(sys.argv[1], "r+b") as f:
+		    f.seek(int(sys.argv[2]))
+		    byte = f.read(1)[0]
+		    f.seek(int(sys.argv[2]))
+		    f.write(bytes([byte ^ 255]))
+	end
+}
+
 # The same tree: names, types, modes, links, sizes, times, owners and contents.
 fingerprint()
 {

@@ -22,19 +22,6 @@ says()
 	grep -q -- "$1" "$work/out" "$work/err" || fail "it doesn't say '$1': $(cat "$work/out" "$work/err")"
 }
 
-# xor FILE BYTE: turns all bits of one byte
-xor()
-{
-	python3 - "$1" "$2" <<-'end'
-		import sys
-		with open(sys.argv[1], "r+b") as f:
-		    f.seek(int(sys.argv[2]))
-		    byte = f.read(1)[0]
-		    f.seek(int(sys.argv[2]))
-		    f.write(bytes([byte ^ 255]))
-	end
-}
-
 fill()
 {
 	mkdir -p "$mnt/dir/sub"

@@ -113,27 +113,6 @@ static void store_done(struct store *s)
 
 /* ---- what may be read ---- */
 
-struct want {
-	char key[32];
-	uint64_t seed;
-	size_t size;
-};
-
-static unsigned wants(struct want *w)
-{
-	unsigned n = 0;
-
-	for (uint64_t i = 0; i < KEYS + 20; i++, n++) {
-		snprintf(w[n].key, sizeof(w[n].key), "%.*s", (int)key_n(i).size, (const char *)key_n(i).data);
-		w[n].seed = i;
-		w[n].size = i < KEYS ? 100 : i % 2 ? LARGE : DIRECT;
-	}
-	w[n++] = (struct want){ "inlog", 49, 500 };
-	w[n++] = (struct want){ "inlog2", 8, DIRECT };
-	w[n++] = (struct want){ "other", 7, DIRECT };
-	return n;
-}
-
 /* The error is one that damage may have, and names its file. */
 static void assert_named(struct store *s, int rc)
 {

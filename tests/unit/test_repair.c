@@ -2,27 +2,6 @@
 /* lsm_repair(): whatever is damaged, the store checks clean afterwards, all that can be read is there, nothing is thrown away. */
 #include "tests/unit/check_fixture.h"
 
-struct want {
-	char key[32];
-	uint64_t seed;
-	size_t size;
-};
-
-static unsigned wants(struct want *w)
-{
-	unsigned n = 0;
-
-	for (uint64_t i = 0; i < KEYS + 20; i++, n++) {
-		snprintf(w[n].key, sizeof(w[n].key), "%.*s", (int)key_n(i).size, (const char *)key_n(i).data);
-		w[n].seed = i;
-		w[n].size = i < KEYS ? 100 : i % 2 ? LARGE : DIRECT;
-	}
-	w[n++] = (struct want){ "inlog", 49, 500 };
-	w[n++] = (struct want){ "inlog2", 8, DIRECT };
-	w[n++] = (struct want){ "other", 7, DIRECT };
-	return n;
-}
-
 /* Every key is right or gone; returns how many are gone. `gone` (may be NULL) gets the last one. */
 static unsigned count_gone(struct db_test *t, const char **gone)
 {
