@@ -8,6 +8,8 @@
 switch=/sys/module/fuse/parameters/enable_uring
 [ -e "$switch" ] || skip "this kernel has no FUSE over io_uring (it came with Linux 6.14)"
 [ "$(id -u)" = 0 ] || skip "only root may have the kernel offer it"
+ldd "$LSMFS" | grep -q liburing || skip "built without liburing"
+[ "$(getconf _NPROCESSORS_CONF)" -le 32 ] || skip "more processors than it serves"
 before=$(cat "$switch")
 echo Y >"$switch" || skip "the kernel doesn't let itself be told to offer it"
 user=
@@ -24,7 +26,7 @@ ring_threads()
 
 step "there is a ring, unless the mount says otherwise"
 mount_start
-[ "$(ring_threads)" -ge 16 ] || skip "built without liburing, or more processors than it serves"
+[ "$(ring_threads)" -ge 16 ] || fail "the kernel offers it, and there are $(ring_threads) threads for it"
 more_options=nouring
 remount
 [ "$(ring_threads)" = 0 ] || fail "-o nouring has a ring all the same"
